@@ -1,0 +1,1 @@
+"""Who answers: one contract, several kinds of model behind it."""

@@ -1,0 +1,1 @@
+"""Measuring: suites, runner, statistics and comparisons at equal budget."""

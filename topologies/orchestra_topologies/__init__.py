@@ -1,0 +1,1 @@
+"""Many steps: the task graph, its shape, the router, and how agents are wired."""

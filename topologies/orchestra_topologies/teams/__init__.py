@@ -1,0 +1,1 @@
+"""How one question is answered: one agent, or several that vote."""

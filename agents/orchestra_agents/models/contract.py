@@ -145,8 +145,8 @@ class Completion:
     """Per-token log-probabilities where asked for and available."""
     attempts: int = 1
     """Requests it took, retries included; 0 for the second and later completions of one request."""
-    parsed: Json = None
-    """Set by simulated models for opaque wrong answers, which count as votes without being parsed."""
+    opaque: str | None = None
+    """Set by simulated models for a wrong answer that stands for any: it is a vote for itself and is never parsed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,23 +1,23 @@
 """Every error that orchestra raises on purpose, as one tree.
 
-    OrchestraError
-    ├── InputError                what the user gave is wrong: which field, what is allowed
-    ├── ModelUnavailable          a model cannot be used here: an extra, weights or a key is missing
-    ├── JournalError              a journal cannot be used as asked (its `code` says how)
-    │   ├── UnknownRun            no run of that name stands in the journal
-    │   ├── RunOwned              another live process is working on the run
-    │   └── ManifestChanged       the run was started with something else
-    ├── BudgetExceeded            the next call could cost more than what is left
-    ├── RunDeclined               the person asked for approval said no
-    ├── RedFlag                   a reply shows a sign of an unreliable model: discard it
-    └── ModelError                a model was asked and did not answer
-        ├── TransportError        no connection, or it broke
-        ├── AuthError             the key is missing or refused
-        ├── RateLimited           too many requests
-        ├── InvalidRequest        the server refuses the request as it stands
-        ├── ContextExceeded       the prompt does not fit the context window
-        ├── ModelTimeout          no answer in time
-        └── ServerError           the server failed, or answered something that is not the promised JSON
+OrchestraError
+├── InputError                what the user gave is wrong: which field, what is allowed
+├── ModelUnavailable          a model cannot be used here: an extra, weights or a key is missing
+├── JournalError              a journal cannot be used as asked (its `code` says how)
+│   ├── UnknownRun            no run of that name stands in the journal
+│   ├── RunOwned              another live process is working on the run
+│   └── ManifestChanged       the run was started with something else
+├── BudgetExceeded            the next call could cost more than what is left
+├── RunDeclined               the person asked for approval said no
+├── RedFlag                   a reply shows a sign of an unreliable model: discard it
+└── ModelError                a model was asked and did not answer
+├── TransportError        no connection, or it broke
+├── AuthError             the key is missing or refused
+├── RateLimited           too many requests
+├── InvalidRequest        the server refuses the request as it stands
+├── ContextExceeded       the prompt does not fit the context window
+├── ModelTimeout          no answer in time
+└── ServerError           the server failed, or answered something that is not the promised JSON
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ class RunOwned(JournalError):
     """Another live process is working on the run."""
 
     def __init__(self, run_id: str, pid: int) -> None:
-        super().__init__("journal.owned", f"run_id: run {run_id!r} is being worked on by process {pid}; wait or stop it")
+        super().__init__(
+            "journal.owned", f"run_id: run {run_id!r} is being worked on by process {pid}; wait or stop it"
+        )
         self.run_id, self.pid = run_id, pid
 
 
@@ -97,7 +99,9 @@ class BudgetExceeded(OrchestraError):
     code = "budget.exceeded"
 
     def __init__(self, unit: str, *, needed: float, left: float) -> None:
-        super().__init__(f"the next call may need {needed:g} {unit}, {max(left, 0):g} left; resume with a larger budget")
+        super().__init__(
+            f"the next call may need {needed:g} {unit}, {max(left, 0):g} left; resume with a larger budget"
+        )
         self.unit, self.needed, self.left = unit, needed, left
 
 

@@ -57,7 +57,7 @@ class Prompt:
     text: str | None = None
     """Raw text that the model continues, without a chat template."""
     step: str = ""
-    """Identity of the step that asks, for seeds and simulated draws; never sent. Empty means the prompt's own digest."""
+    """Identity of the step that asks, for seeds and simulated draws; never sent. Empty is the prompt's digest."""
     truth: Truth | None = field(default=None, repr=False, compare=False)
     """Sidecar for simulated models only; never sent, never journaled."""
     latency_ms: float | None = field(default=None, repr=False, compare=False)
@@ -91,9 +91,9 @@ class Sampling:
     stop: tuple[str, ...] = ()
     """Texts that end a completion."""
     seed: int | None = 0
-    """Seed of the run; every sample is sent its own, derived from it, the step and the sample's index. None sends none."""
+    """Seed of the run; every sample is sent its own, made of it, the step and the sample's index. None sends none."""
     index: int = 0
-    """Index of the first sample of this call within its step: the part of a vote's identity that keeps votes distinct."""
+    """Index of the first sample of this call within its step: what keeps votes distinct."""
     schema: str | None = None
     """JSON schema (as canonical JSON text) the completion is constrained to."""
     grammar: str | None = None
@@ -108,9 +108,18 @@ class Sampling:
         return int(digest([self.seed, step, index])[:8], 16) & 0x7FFFFFFF
 
     def policy(self) -> str:
-        """Return the digest of everything but the sample's index: the part of a vote's identity that names the policy."""
+        """Return the digest of everything but the sample's index: the policy in a vote's identity."""
         return digest(
-            [self.temperature, self.top_p, self.max_tokens, self.stop, self.seed, self.schema, self.grammar, self.logprobs]
+            [
+                self.temperature,
+                self.top_p,
+                self.max_tokens,
+                self.stop,
+                self.seed,
+                self.schema,
+                self.grammar,
+                self.logprobs,
+            ]
         )
 
 

@@ -1,0 +1,220 @@
+"""The registry of record types: the only things that can stand in a journal, each JSON with no field to spare."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from orchestra_agents.errors import JournalError
+from orchestra_agents.models.contract import Evidence, Json
+
+Status = Literal["ok", "failed", "cancelled", "skipped", "undecided"]
+"""How a subtask ended."""
+RunStatus = Literal["ok", "failed", "undecided", "budget", "interrupted"]
+"""How a run, or an attempt at it, ended."""
+
+
+class Record(BaseModel):
+    """One thing that happened. Subclasses are the registry; `kind` is the name that stands in the journal."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    kind: ClassVar[str]
+
+    def identity(self) -> str | None:
+        """Return what makes the record unique within its run and kind, or None where repeats are legal."""
+        return None
+
+
+class CauseRecord(BaseModel):
+    """Why a subtask did not end well."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    code: str
+    """Stable name of the reason."""
+    message: str
+    """The reason as one sentence."""
+    because: str | None = None
+    """Id of the subtask at the root of it, where that is another one."""
+
+
+class RunStarted(Record):
+    """A run was created; stands before its first model call."""
+
+    kind = "run.started"
+    what: Literal["graph", "drive"]
+    manifest: dict[str, Json]
+    """What must be the same for a resume to make sense: task, models, prompts, policies."""
+    evidence: Evidence
+    at: str
+    """UTC, ISO 8601."""
+
+    def identity(self) -> str | None:
+        """A run starts once."""
+        return "run"
+
+
+class RunResumed(Record):
+    """A further attempt at the run began."""
+
+    kind = "run.resumed"
+    at: str
+    changed: dict[str, Json] | None = None
+    """The manifest's entries that --accept-change replaced."""
+
+
+class Decomposed(Record):
+    """Text became a task graph."""
+
+    kind = "run.decomposed"
+    graph: dict[str, Json]
+    reason: str
+    repairs: int
+
+
+class Routed(Record):
+    """The router chose, and what the run follows."""
+
+    kind = "run.routed"
+    shape: dict[str, Json]
+    route: dict[str, Json]
+    decision: dict[str, Json]
+    ignored_edges: list[list[str]]
+    """Edges along which the topology passes no upstream text."""
+
+
+class SubtaskStarted(Record):
+    """A subtask's inputs are ready and its team begins."""
+
+    kind = "subtask.started"
+    node: str
+    team: str
+
+
+class SampleRecord(Record):
+    """A record about one sample, with the identity that tells it from every other."""
+
+    node: str
+    input: str
+    """Digest of the rendered prompt."""
+    model: str
+    policy: str
+    """Digest of the sampling settings."""
+    index: int
+
+    def sample(self) -> str:
+        """Return the sample's identity: node, input, model, sampling policy and sample index."""
+        return f"{self.node}\n{self.input}\n{self.model}\n{self.policy}\n{self.index}"
+
+
+class Asked(SampleRecord):
+    """A call is about to be made; without a reply after a kill its outcome is unknown."""
+
+    kind = "sample.asked"
+
+
+class Sampled(SampleRecord):
+    """A reply arrived."""
+
+    kind = "sample.replied"
+    text: str
+    """Hash of the reply's blob."""
+    finish_reason: Literal["stop", "length", "content_filter", "other"]
+    flag: str | None
+    """Why the reply was discarded, or None where it counts."""
+    opaque: str | None = None
+    input_tokens: int
+    output_tokens: int
+    estimated: bool
+    cost_usd: float
+    attempts: int
+    seconds: float
+
+    def identity(self) -> str | None:
+        """A sample is replied to once."""
+        return self.sample()
+
+
+class CallFailed(SampleRecord):
+    """A call ended without a reply, after its retries."""
+
+    kind = "sample.failed"
+    code: str
+    attempts: int
+    unknown: bool
+    """True where the server may have done the work all the same."""
+
+
+class SubtaskEnded(Record):
+    """A subtask's outcome."""
+
+    kind = "subtask.ended"
+    node: str
+    input: str | None
+    """Digest of the rendered prompt, None where none was rendered."""
+    status: Status
+    answer: Json = None
+    voted: bool = False
+    votes: int = 0
+    samples: int = 0
+    k: int | None = None
+    margin: int | None = None
+    tally: dict[str, int] | None = None
+    """Valid votes by canonical answer."""
+    cause: CauseRecord | None = None
+    covered_by: str | None = None
+    seconds: float
+
+
+class RunEnded(Record):
+    """An attempt at the run ended."""
+
+    kind = "run.ended"
+    status: RunStatus
+    answer: Json = None
+    reason: str | None = None
+    seconds: float
+
+
+REGISTRY: dict[str, type[Record]] = {
+    record.kind: record
+    for record in (
+        RunStarted,
+        RunResumed,
+        Decomposed,
+        Routed,
+        SubtaskStarted,
+        Asked,
+        Sampled,
+        CallFailed,
+        SubtaskEnded,
+        RunEnded,
+    )
+}
+
+
+def load(kind: str, body: Any) -> Record:
+    """Return the record that stands in the journal as `kind` with the JSON text `body`.
+
+    Raises:
+        JournalError: `journal.record`, for an unknown type, anything but JSON text, or a missing or extra field.
+    """
+    record = REGISTRY.get(kind)
+    if record is None:
+        raise JournalError("journal.record", f"journal: unknown record type {kind!r}; refused")
+    if not isinstance(body, str):
+        raise JournalError("journal.record", f"journal: a {kind} record is not JSON text; refused")
+    try:
+        return record.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "body"
+        raise JournalError("journal.record", f"journal: bad {kind} record, {where}: {first['msg']}; refused") from error
+
+
+def dump(record: Record) -> str:
+    """Return the JSON text of `record`."""
+    return json.dumps(record.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,145 @@
+"""The state of a run, folded from its records: what resume, show, progress and results all read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Self
+
+from orchestra_agents.journal.records import (
+    Asked,
+    CallFailed,
+    Decomposed,
+    Routed,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+    Sampled,
+    SubtaskEnded,
+    SubtaskStarted,
+)
+from orchestra_agents.journal.sqlite import Entry
+from orchestra_agents.ledger import Cost
+from orchestra_agents.models.contract import Json
+
+
+@dataclass(slots=True, kw_only=True)
+class Usage:
+    """What a run took, over all its attempts."""
+
+    calls: int = 0
+    """Requests answered 2xx or of unknown outcome."""
+    samples: int = 0
+    """Completions paid for, flagged ones included."""
+    attempts: int = 0
+    """Requests sent, retries and failures included."""
+    unknown: int = 0
+    """Calls whose reply was never recorded: they may have been paid for."""
+    flagged: int = 0
+    """Samples discarded by a red flag."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    estimated: bool = False
+    """True where some token figures are ours, not the server's."""
+
+    def as_cost(self) -> Cost:
+        """Return what the ledger counts of it."""
+        return Cost(calls=self.calls, tokens=self.input_tokens + self.output_tokens, usd=self.cost_usd)
+
+    def as_dict(self) -> dict[str, Json]:
+        """Return the figures as JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(slots=True)
+class RunState:
+    """Everything known about one run; `apply` each record in order."""
+
+    started: RunStarted | None = None
+    manifest: dict[str, Json] = field(default_factory=dict)
+    decomposed: Decomposed | None = None
+    routed: Routed | None = None
+    running: dict[str, SubtaskStarted] = field(default_factory=dict)
+    """Subtasks at work, by id."""
+    subtasks: dict[str, SubtaskEnded] = field(default_factory=dict)
+    """The latest outcome of each subtask, by id."""
+    undecided: Counter[str] = field(default_factory=Counter)
+    """How often each subtask's vote ended at its cap."""
+    ended: RunEnded | None = None
+    """How the latest attempt ended; None while one runs or after a kill."""
+    seconds: float = 0.0
+    """Wall-clock seconds of the attempts that ended."""
+    _replies: dict[str, Sampled] = field(default_factory=dict)
+    _open: Counter[str] = field(default_factory=Counter)
+    _usage: Usage = field(default_factory=Usage)
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Self:
+        """Return the state after `entries`."""
+        state = cls()
+        for entry in entries:
+            state.apply(entry)
+        return state
+
+    def reply(self, sample: str) -> Sampled | None:
+        """Return the recorded reply to a sample, by its identity."""
+        return self._replies.get(sample)
+
+    @property
+    def usage(self) -> Usage:
+        """What the run took; calls still open count as unknown."""
+        usage = self._usage
+        usage.unknown = sum(self._open.values())
+        usage.calls = usage.samples + usage.unknown
+        return usage
+
+    def apply(self, entry: Entry) -> None:
+        """Take in the next record."""
+        match entry.record:
+            case RunStarted() as record:
+                self.started, self.manifest = record, dict(record.manifest)
+            case RunResumed() as record:
+                self.manifest |= record.changed or {}
+                self.ended = None
+                self.running.clear()
+            case Decomposed() as record:
+                self.decomposed = record
+            case Routed() as record:
+                self.routed = record
+            case SubtaskStarted() as record:
+                self.running[record.node] = record
+            case SubtaskEnded() as record:
+                self._end_subtask(record)
+            case RunEnded() as record:
+                self.ended = record
+                self.seconds += record.seconds
+            case Asked() | Sampled() | CallFailed() as record:
+                self._count(record)
+
+    def _end_subtask(self, record: SubtaskEnded) -> None:
+        self.running.pop(record.node, None)
+        self.subtasks[record.node] = record
+        if record.status == "undecided":
+            self.undecided[record.node] += 1
+
+    def _count(self, record: Asked | Sampled | CallFailed) -> None:
+        sample = record.sample()
+        match record:
+            case Asked():
+                self._open[sample] += 1
+            case CallFailed():
+                self._open[sample] -= not record.unknown
+                self._usage.attempts += record.attempts
+            case Sampled():
+                self._open[sample] -= 1
+                self._replies[sample] = record
+                usage = self._usage
+                usage.samples += 1
+                usage.attempts += record.attempts
+                usage.flagged += record.flag is not None
+                usage.input_tokens += record.input_tokens
+                usage.output_tokens += record.output_tokens
+                usage.cost_usd += record.cost_usd
+                usage.estimated |= record.estimated

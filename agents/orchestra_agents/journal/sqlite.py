@@ -1,0 +1,294 @@
+"""The journal in SQLite: append-only, keyed by identity, one writer a run, safe against kill -9."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self, TypeVar
+
+from orchestra_agents.errors import InputError, JournalError, UnknownRun
+from orchestra_agents.journal.lock import RunLock
+from orchestra_agents.journal.records import Record, RunStarted, dump, load
+
+SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x4F524348  # "ORCH"
+_BUSY_TIMEOUT_MS = 10_000
+_PAGE = 500
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SCHEMA = f"""
+CREATE TABLE runs (run INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE records (
+    seq INTEGER PRIMARY KEY, run INTEGER NOT NULL, kind TEXT NOT NULL, identity TEXT, body TEXT NOT NULL);
+CREATE UNIQUE INDEX record_identity ON records (run, kind, identity) WHERE identity IS NOT NULL;
+CREATE INDEX record_run ON records (run, seq);
+CREATE TABLE blobs (hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record and its place in the journal."""
+
+    seq: int
+    record: Record
+
+
+class Journal:
+    """A journal file; several runs may share it.
+
+    Args:
+        path: The SQLite file.
+        mode: `write` creates the file and its folder where they are missing, `read` never writes.
+
+    Raises:
+        JournalError: The file is of a newer version, corrupt, not a journal, or cannot be written.
+    """
+
+    def __init__(self, path: Path, mode: Literal["read", "write"] = "write") -> None:
+        self.path = path
+        if mode == "read" and not path.exists():
+            raise JournalError("journal.missing", f"journal: no file {path}; nothing has been run there yet")
+        _check_header(path)
+        with self._guard():
+            if mode == "write":
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._db = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={'rwc' if mode == 'write' else 'ro'}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        try:
+            with self._guard():
+                self._db.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+                if mode == "write":
+                    self._prepare()
+                self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def own(self, run_id: str) -> RunJournal:
+        """Return the writing end of run `run_id`, creating the run if it is new; one owner at a time.
+
+        Raises:
+            RunOwned: A live process owns the run.
+            InputError: `run_id` is not a legal name.
+        """
+        if not _RUN_ID.fullmatch(run_id):
+            raise InputError("run_id", f"must be 1 to 100 letters, digits, '.', '_' or '-', got {run_id!r}")
+        with self._guard():
+            lock = RunLock.acquire(self.path, run_id)
+        return RunJournal(self, run_id, lock)
+
+    def run_ids(self) -> list[str]:
+        """Return the names of all runs that started, oldest first."""
+        with self._guard():
+            rows = self._db.execute(
+                "SELECT name FROM runs WHERE EXISTS (SELECT 1 FROM records WHERE records.run = runs.run) ORDER BY run"
+            )
+            return [name for (name,) in rows]
+
+    def entries(self, run_id: str, *, after: int = 0) -> Iterator[Entry]:
+        """Yield the records of a run in order, read in short transactions of a few hundred.
+
+        Raises:
+            UnknownRun: No such run.
+            JournalError: A record is not one of ours.
+        """
+        run = self.run_number(run_id)
+        while True:
+            with self._guard():
+                rows = self._db.execute(
+                    "SELECT seq, kind, body FROM records WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?",
+                    (run, after, _PAGE),
+                ).fetchall()
+            for seq, kind, body in rows:
+                yield Entry(seq, load(kind, body))
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1][0]
+
+    def blob(self, key: str) -> str:
+        """Return the text stored under `key`.
+
+        Raises:
+            JournalError: It is missing, or not the text that was stored.
+        """
+        with self._guard():
+            row = self._db.execute("SELECT text FROM blobs WHERE hash = ?", (key,)).fetchone()
+        if row is None or not isinstance(row[0], str) or _hash(row[0]) != key:
+            raise JournalError("journal.corrupt", f"journal: the text {key} in {self.path} is missing or damaged")
+        return row[0]
+
+    def run_number(self, run_id: str) -> int:
+        """Return the internal number of a run that exists.
+
+        Raises:
+            UnknownRun: No such run.
+        """
+        with self._guard():
+            row = self._db.execute("SELECT run FROM runs WHERE name = ?", (run_id,)).fetchone()
+        if row is None:
+            raise UnknownRun(run_id, str(self.path))
+        return int(row[0])
+
+    def _prepare(self) -> None:
+        """Create the tables in a new file, then switch to WAL; a file that is a journal already is left as it is."""
+        with self._transaction():
+            if not self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                for statement in filter(str.strip, _SCHEMA.split(";")):
+                    self._db.execute(statement)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._guard():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Turn what SQLite and the file system say into one sentence."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise _operational(self.path, error) from error
+        except sqlite3.DatabaseError as error:
+            raise JournalError(
+                "journal.corrupt", f"journal: {self.path} is damaged ({error}); it is left as it is"
+            ) from error
+        except OSError as error:
+            raise JournalError("journal.readonly", f"journal: cannot write {self.path}: {error.strerror}") from error
+
+
+class RunJournal:
+    """The writing end of one run. Every append is committed before it returns, then told to the listeners."""
+
+    def __init__(self, journal: Journal, run_id: str, lock: RunLock) -> None:
+        self.journal, self.run_id = journal, run_id
+        self._lock = lock
+        self._run: int | None = None
+        self._listeners: list[Callable[[Entry], None]] = []
+
+    def append(self, record: Record, *, text: str | None = None) -> Entry:
+        """Commit `record`, and `text` as a blob if given; a record of an identity that stands already is refused.
+
+        Raises:
+            JournalError: It could not be written; nothing was.
+        """
+        with self.journal._transaction() as db:
+            if self._run is None:
+                db.execute("INSERT OR IGNORE INTO runs (name) VALUES (?)", (self.run_id,))
+                self._run = int(db.execute("SELECT run FROM runs WHERE name = ?", (self.run_id,)).fetchone()[0])
+            if text is not None:
+                db.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (_hash(text), text))
+            cursor = db.execute(
+                "INSERT INTO records (run, kind, identity, body) VALUES (?, ?, ?, ?)",
+                (self._run, record.kind, record.identity(), dump(record)),
+            )
+        entry = Entry(cursor.lastrowid or 0, record)
+        for listener in self._listeners:
+            listener(entry)
+        return entry
+
+    def listen(self, listener: Callable[[Entry], None]) -> None:
+        """Call `listener` with every record after its commit."""
+        self._listeners.append(listener)
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield this run's records in order; none where the run is new."""
+        try:
+            yield from self.journal.entries(self.run_id)
+        except UnknownRun:
+            return
+
+    def started(self) -> RunStarted | None:
+        """Return the record of the run's start, or None where it is new."""
+        first = next(self.entries(), None)
+        return first.record if first is not None and isinstance(first.record, RunStarted) else None
+
+    def release(self) -> None:
+        """Give up ownership."""
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def text_key(text: str) -> str:
+    """Return the key under which `text` is stored as a blob."""
+    return _hash(text)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _check_header(path: Path) -> None:
+    """Refuse, without opening it through SQLite, a file that is not a journal of a version we know."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise JournalError("journal.readonly", f"journal: cannot read {path}: {error.strerror}") from error
+    if not header:
+        return
+    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
+        raise JournalError("journal.foreign", f"journal: {path} is not an orchestra journal; it is left as it is")
+    version, application = int.from_bytes(header[60:64], "big"), int.from_bytes(header[68:72], "big")
+    if application != _APPLICATION_ID:
+        if os.path.exists(f"{path}-journal"):
+            return  # its creation was interrupted: SQLite rolls it back on opening
+        raise JournalError("journal.foreign", f"journal: {path} is another program's SQLite file; it is left as it is")
+    if version > SCHEMA_VERSION:
+        raise JournalError(
+            "journal.newer",
+            f"journal: {path} was written by a newer orchestra (format {version}, this one knows {SCHEMA_VERSION}); "
+            "upgrade orchestra-mas to read it",
+        )
+
+
+def _operational(path: Path, error: sqlite3.OperationalError) -> JournalError:
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return JournalError("journal.locked", f"journal: {path} stayed locked by another program for 10 s")
+    if "readonly" in text or "unable to open" in text:
+        return JournalError(
+            "journal.readonly", f"journal: cannot write {path}: its folder or file is read-only or missing"
+        )
+    if "disk is full" in text or "disk I/O" in text:
+        return JournalError("journal.full", f"journal: cannot write {path}: {text}; nothing recorded so far is lost")
+    return JournalError("journal.corrupt", f"journal: {path} is damaged ({text}); it is left as it is")

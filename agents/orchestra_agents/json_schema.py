@@ -1,0 +1,145 @@
+"""JSON values compared by what they mean, and checked against the part of JSON Schema that answers need."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from orchestra_agents.models.contract import Json, canonical_json
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "null": type(None),
+    "boolean": bool,
+    "number": (int, float),
+    "integer": (int, float),
+    "string": str,
+    "array": list,
+    "object": dict,
+}
+
+
+def canonical_value(value: Json) -> str:
+    """Return the one JSON text of all values that equal `value`: keys sorted, 3.0 and 3.00 written as 3.
+
+    Floats are read as the shortest decimal that names them, so 1e30 equals the integer 10**30.
+
+    Raises:
+        ValueError: `value` is not JSON: it holds NaN, an infinity, or something JSON has no word for.
+
+    >>> canonical_value({"b": 3.0, "a": 0.50})
+    '{"a":0.5,"b":3}'
+    """
+    try:
+        return canonical_json(json.loads(canonical_json(value), parse_float=_number))
+    except (TypeError, RecursionError) as error:
+        raise ValueError("not a JSON value") from error
+
+
+def parse_json(text: str) -> Json:
+    """Return the JSON value that `text` is, numbers in canonical form.
+
+    Raises:
+        ValueError: `text` is not one JSON value, says a key twice or a number that is not finite, or nests too deeply.
+    """
+    try:
+        return json.loads(
+            text, parse_float=_number, parse_constant=_refuse_constant, object_pairs_hook=object_without_doubles
+        )
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def object_without_doubles(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """Return the object that `pairs` spell, for `json.loads`.
+
+    Raises:
+        ValueError: A key comes twice.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key comes twice")
+    return found
+
+
+def schema_problem(schema: Json) -> str | None:
+    """Return what is wrong with a JSON schema, as far as `mismatch` reads it, or None."""
+    if not isinstance(schema, dict):
+        return f"a schema must be a mapping, got {schema!r}"
+    kinds = _kinds(schema)
+    if not isinstance(kinds, list) or not all(isinstance(kind, str) and kind in _TYPES for kind in kinds):
+        return f"type must be one of {', '.join(_TYPES)}, got {schema.get('type')!r}"
+    required = schema.get("required", [])
+    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+        return f"required must be a list of names, got {required!r}"
+    if not isinstance(schema.get("enum", []), list):
+        return f"enum must be a list, got {schema['enum']!r}"
+    if not isinstance(schema.get("properties", {}), dict):
+        return f"properties must be a mapping, got {schema['properties']!r}"
+    return next((problem for inner in _inner_schemas(schema) if (problem := schema_problem(inner))), None)
+
+
+def mismatch(value: Json, schema: dict[str, Any], where: str = "answer") -> str | None:
+    """Return how `value` departs from `schema`, or None.
+
+    This is a structural check, not a validator: it reads type, enum, const, required, properties, items (one schema)
+    and additionalProperties. Every other keyword is left to the server that constrains the completion.
+    """
+    kinds = _kinds(schema)
+    if kinds and not any(_is_kind(value, kind) for kind in kinds):
+        return f"{where} must be {' or '.join(kinds)}"
+    allowed = [schema["const"]] if "const" in schema else schema.get("enum")
+    if allowed is not None and canonical_value(value) not in {canonical_value(one) for one in allowed}:
+        return f"{where} is none of the allowed values"
+    if isinstance(value, dict):
+        return _object_mismatch(value, schema, where)
+    if isinstance(value, list) and isinstance(schema.get("items"), dict):
+        problems = (mismatch(item, schema["items"], f"{where}[{index}]") for index, item in enumerate(value))
+        return next(filter(None, problems), None)
+    return None
+
+
+def _object_mismatch(value: dict[str, Json], schema: dict[str, Any], where: str) -> str | None:
+    missing = [name for name in schema.get("required", ()) if name not in value]
+    if missing:
+        return f"{where}.{missing[0]} is missing"
+    properties, others = schema.get("properties", {}), schema.get("additionalProperties", True)
+    for name, item in value.items():
+        inner = properties.get(name, others)
+        if inner is False:
+            return f"{where}.{name} is not allowed"
+        if isinstance(inner, dict) and (problem := mismatch(item, inner, f"{where}.{name}")):
+            return problem
+    return None
+
+
+def _kinds(schema: dict[str, Any]) -> Any:
+    kinds = schema.get("type", [])
+    return [kinds] if isinstance(kinds, str) else kinds
+
+
+def _inner_schemas(schema: dict[str, Any]) -> Iterator[Json]:
+    yield from (inner for inner in schema.get("properties", {}).values() if not isinstance(inner, bool))
+    for keyword in ("items", "additionalProperties"):
+        if not isinstance(schema.get(keyword, True), bool):
+            yield schema[keyword]
+
+
+def _is_kind(value: Json, kind: str) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    whole = kind != "integer" or isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return isinstance(value, _TYPES[kind]) and whole
+
+
+def _number(text: str) -> int | float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return int(Decimal(repr(value))) if value.is_integer() else value
+
+
+def _refuse_constant(text: str) -> Json:
+    raise ValueError(f"{text} is not a finite number")

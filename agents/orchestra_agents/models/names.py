@@ -1,0 +1,156 @@
+"""From a model's name to the model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from types import MappingProxyType
+
+from orchestra_agents.errors import InputError, ModelUnavailable, OrchestraError
+from orchestra_agents.models import weights
+from orchestra_agents.models.contract import Model
+from orchestra_agents.models.embedded import EmbeddedModel
+from orchestra_agents.models.openai import Dialect, OpenAIModel
+from orchestra_agents.models.simulated import SimulatedModel
+from orchestra_agents.models.transport import Transport
+
+ENTRY_POINTS = "orchestra.models"
+"""Entry-point group of third-party providers: the provider's name, and a callable from the rest to a Model."""
+
+_EMBEDDED_SLOTS = 4
+_PLAIN = Dialect()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """An OpenAI-compatible service that has a name of its own."""
+
+    base_url: str
+    """Where it is unless the user says otherwise."""
+    needs_key: bool = False
+    """Whether it refuses requests without a key at its own address."""
+    dialect: Dialect = _PLAIN
+
+
+_OPENAI = Dialect(max_tokens_field="max_completion_tokens")
+
+PROVIDERS: Mapping[str, Provider] = MappingProxyType(
+    {
+        "anthropic": Provider(
+            base_url="https://api.anthropic.com/v1",
+            needs_key=True,
+            dialect=Dialect(has_n=False, always_top_p=False),
+        ),
+        "llamacpp": Provider(base_url="http://localhost:8080/v1", dialect=Dialect(is_llamacpp=True, has_n=False)),
+        "ollama": Provider(base_url="http://localhost:11434/v1", dialect=Dialect(has_n=False)),
+        "openai": Provider(base_url="https://api.openai.com/v1", needs_key=True, dialect=_OPENAI),
+        "openrouter": Provider(base_url="https://openrouter.ai/api/v1", needs_key=True, dialect=_OPENAI),
+        "vllm": Provider(base_url="http://localhost:8000/v1"),
+    }
+)
+"""All services reached over HTTP, by name."""
+
+_WITHOUT_SERVER: Mapping[str, str] = MappingProxyType(
+    {"embedded": "embedded", "gguf": "gguf:/path/model.gguf", "simulated": "simulated:p=0.9"}
+)
+"""Providers that need no service, with an example of each."""
+
+
+def providers() -> tuple[str, ...]:
+    """Return the names of all providers, third parties' included."""
+    return tuple(sorted({*PROVIDERS, *_WITHOUT_SERVER, *(point.name for point in _plugins())}))
+
+
+def resolve(name: str, *, environ: Mapping[str, str], base_url: str | None = None, concurrency: int = 8) -> Model:
+    """Return the model that `provider:model` or `provider/model` names, split at the first separator.
+
+    Nothing is asked of a server yet. What wins for the address: `base_url`, then `<PROVIDER>_BASE_URL`, then the
+    provider's own; an address without a path gets `/v1`. The key is `<PROVIDER>_API_KEY`, needed only at a hosted
+    provider's own address.
+
+    Args:
+        name: For example `openai:gpt-4.1-mini`, `vllm/Qwen/Qwen3-8B`, `embedded` or `simulated:p=0.9,seed=7`.
+        environ: Environment variables; also `ORCHESTRA_CACHE_DIR`, where embedded weights are looked for.
+        base_url: Address of an OpenAI-compatible server.
+        concurrency: Most requests at a time.
+
+    Raises:
+        InputError: The name or the address is wrong.
+        ModelUnavailable: A key, an extra or the weights are missing, or a plugin is broken.
+    """
+    if concurrency < 1:
+        raise InputError("concurrency", f"must be at least 1, got {concurrency}")
+    provider, _, rest = re.sub("[:/]", "\0", name.strip(), count=1).partition("\0")
+    provider = provider.lower()
+    if provider in PROVIDERS:
+        return _served(provider, rest, environ, base_url, concurrency)
+    if base_url is not None and provider in providers():
+        raise InputError("base_url", f"is for {', '.join(PROVIDERS)} models; {provider!r} takes none")
+    if provider in _WITHOUT_SERVER:
+        return _local(provider, rest, environ, concurrency)
+    return _third_party(provider, rest, name)
+
+
+def _served(
+    provider: str, rest: str, environ: Mapping[str, str], base_url: str | None, concurrency: int
+) -> OpenAIModel:
+    """Return a model behind a service's HTTP interface."""
+    if not rest:
+        raise InputError("model", f"{provider!r} needs a model, as in {provider}:MODEL")
+    settings = PROVIDERS[provider]
+    variable = f"{provider.upper()}_API_KEY"
+    own_url = base_url or environ.get(f"{provider.upper()}_BASE_URL", "").strip()
+    key = environ.get(variable, "").strip()
+    if settings.needs_key and not key and not own_url:
+        raise ModelUnavailable(f"{provider} needs a key: set {variable}, or give a base URL of your own server")
+    transport = Transport(_with_version(own_url or settings.base_url), api_key=key, concurrency=concurrency)
+    return OpenAIModel(rest, name=f"{provider}:{rest}", transport=transport, dialect=settings.dialect)
+
+
+def _with_version(base_url: str) -> str:
+    """Return the URL with `/v1` where it has no path: all these servers have their interface there."""
+    base_url = base_url.strip().rstrip("/")
+    return base_url if "/" in base_url.partition("://")[2] else f"{base_url}/v1"
+
+
+def _local(provider: str, rest: str, environ: Mapping[str, str], concurrency: int) -> Model:
+    """Return a model that needs no service."""
+    if provider == "simulated":
+        return SimulatedModel.parse(rest)
+    slots = min(concurrency, _EMBEDDED_SLOTS)
+    if provider == "gguf":
+        if not rest:
+            raise InputError("model", "'gguf' needs a file, as in gguf:/path/model.gguf")
+        return EmbeddedModel(Path(rest).expanduser(), name=f"gguf:{rest}", slots=slots)
+    if rest:
+        raise InputError("model", "'embedded' takes no model; gguf:PATH runs any GGUF file")
+    cache = environ.get("ORCHESTRA_CACHE_DIR", "").strip()
+    return EmbeddedModel(weights.find(cache=Path(cache) if cache else None), name="embedded", slots=slots)
+
+
+def _plugins() -> tuple[metadata.EntryPoint, ...]:
+    """Return the third parties' providers; they cannot replace ours."""
+    points = metadata.entry_points(group=ENTRY_POINTS)
+    return tuple(point for point in points if point.name not in PROVIDERS and point.name not in _WITHOUT_SERVER)
+
+
+def _third_party(provider: str, rest: str, name: str) -> Model:
+    """Return the model that a third party's provider makes of `rest`."""
+    point = next((point for point in _plugins() if point.name == provider), None)
+    if point is None:
+        known = ", ".join(providers())
+        raise InputError("model", f"{name!r} names no known provider; it must be PROVIDER:MODEL with one of {known}")
+    try:
+        make: Callable[[str], Model] = point.load()
+        model = make(rest)
+    except OrchestraError:
+        raise
+    except Exception as error:  # the boundary to code that is not ours
+        problem = f"{type(error).__name__}: {error}"
+        raise ModelUnavailable(f"the provider {provider!r} of {point.value} is broken: {problem}") from error
+    if not callable(getattr(model, "sample", None)):
+        raise ModelUnavailable(f"the provider {provider!r} of {point.value} is broken: it returned no model")
+    return model

@@ -1,0 +1,115 @@
+"""A model behind an OpenAI-compatible server."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from orchestra_agents.errors import ModelError
+from orchestra_agents.models import _probe
+from orchestra_agents.models._wire import Dialect, completions_of, request_of
+from orchestra_agents.models.contract import Completion, Evidence, ModelFacts, Prompt, Sampling
+from orchestra_agents.models.transport import Retry, Transport
+
+__all__ = ["Dialect", "OpenAIModel"]
+
+_PLAIN = Dialect()
+_RETRY = Retry()
+
+
+class OpenAIModel:
+    """Samples over `/chat/completions` and, for raw text, `/completions`.
+
+    Where the server takes `n`, the samples of one call share a request (and its one seed); a server that turns out to
+    ignore `n` is sent single requests from then on. Only what `Completion` documents leaves this class: the served
+    model's path, fingerprints and identifiers of the server do not.
+
+    Args:
+        model: The model's identifier at the server.
+        name: The canonical `provider:model` name.
+        transport: Where the server is; closed with this model.
+        dialect: How the server differs from others.
+        retry: When a failed request is sent again.
+    """
+
+    evidence: Evidence = "real"
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        name: str,
+        transport: Transport,
+        dialect: Dialect = _PLAIN,
+        retry: Retry = _RETRY,
+    ) -> None:
+        self._model = model
+        self._name = name
+        self._transport = transport
+        self._dialect = dialect
+        self._retry = retry
+        # llama.cpp has n, but counts the tokens of one choice only.
+        self._uses_n = dialect.has_n and not dialect.is_llamacpp
+
+    @property
+    def name(self) -> str:
+        """The canonical `provider:model` name."""
+        return self._name
+
+    def __repr__(self) -> str:
+        return f"OpenAIModel({self._name!r}, {self._transport!r})"
+
+    async def sample(self, prompt: Prompt, sampling: Sampling, count: int = 1) -> list[Completion]:
+        """Return `count` completions of `prompt`, numbered from `sampling.index`.
+
+        Raises:
+            ModelError: The server did not answer, after the retries that the policy allows. Of several requests the
+                first failure is raised and the others are cancelled.
+        """
+        if count < 1:
+            return []
+        done: list[Completion] = []
+        if count > 1 and self._uses_n:
+            done = await self._ask(prompt, sampling, sampling.index, count)
+            self._uses_n = len(done) == count
+        return done + await self._singles(prompt, sampling, range(sampling.index + len(done), sampling.index + count))
+
+    async def probe(self) -> ModelFacts:
+        """Ask the server what it can do, in seven requests of a few tokens."""
+        return await _probe.facts(self._model, self._transport, self._dialect)
+
+    async def aclose(self) -> None:
+        """Give back the connections; may be called twice."""
+        await self._transport.aclose()
+
+    async def _singles(self, prompt: Prompt, sampling: Sampling, indices: range) -> list[Completion]:
+        """Return one completion for each index, asked for at the same time."""
+        if len(indices) == 1:
+            return await self._ask(prompt, sampling, indices[0])
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._ask(prompt, sampling, index)) for index in indices]
+        except BaseExceptionGroup as failures:
+            error = _first_error(failures)
+            raise error from error.__cause__
+        return [task.result()[0] for task in tasks]
+
+    async def _ask(self, prompt: Prompt, sampling: Sampling, index: int, count: int = 1) -> list[Completion]:
+        """Return what one request, retried, gives: at least one completion."""
+        request = request_of(prompt, sampling, model=self._model, dialect=self._dialect, index=index, count=count)
+
+        async def post() -> list[Completion]:
+            return completions_of(await self._transport.post_json(request.path, request.body), prompt, count=count)
+
+        answered = await self._retry.run(post)
+        first, *rest = answered.value
+        return [replace(first, attempts=answered.attempts), *rest]
+
+
+def _first_error(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return a failure of the group that callers expect, else its first."""
+    expected = failures.subgroup(ModelError)
+    error: BaseException = expected or failures
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

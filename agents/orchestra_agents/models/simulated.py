@@ -1,0 +1,213 @@
+"""A seeded model without any network: our instrument. Its laws are stated here and tested as laws."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+import random
+from dataclasses import dataclass, fields
+from statistics import NormalDist
+from typing import Literal, Self
+
+from orchestra_agents.errors import InputError
+from orchestra_agents.models.contract import (
+    Completion,
+    Evidence,
+    ModelFacts,
+    Prompt,
+    Sampling,
+    TokenUsage,
+    Truth,
+    canonical_json,
+    digest,
+    estimate_tokens,
+)
+from orchestra_agents.models.synthetic import member_of, wrap
+
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedModel:
+    """Answers from a `Truth` with known error rates; what is drawn depends on (seed, step, sample index) only.
+
+    Without a Truth it answers a choice, number or schema with one member fixed by the prompt, and free text with a
+    short echo.
+    """
+
+    p: float = 0.9
+    """Probability that an unflagged vote is right, in [0, 1]."""
+    seed: int = 0
+    valid: float = 1.0
+    """Share of replies without a red flag, in (0, 1]; the others are truncated."""
+    rho: float = 0.0
+    """Correlation of the errors of one step's votes, in [0, 1]."""
+    corr: Literal["mixture", "beta"] = "mixture"
+    """`mixture`: with probability rho all votes are copies of one draw. `beta`: the step's p is Beta distributed."""
+    wrong: int = 1
+    """Equally likely wrong answers, at least 1."""
+    spread: float = 0.0
+    """Standard deviation of item difficulty on the logit scale, at least 0; the median item has accuracy p."""
+    beta: float | None = None
+    """Exponent of the bias against sampled tokens x: bias = min(1, kappa x^beta), replacing p (phase transition, A.1)."""
+    kappa: float | None = None
+    gamma: float = 1.0
+    """Each upstream input is misread with probability (1 - gamma) / 2, in (0, 1]."""
+    spoil: float = 1.0
+    """Probability that a wrong or misread input makes the vote wrong, in [0, 1]."""
+    overload: float = 0.0
+    """Accuracy lost per 1,000 tokens of context, at least 0."""
+    latency_ms: float = 0.0
+    """Median time of an answer in milliseconds, at least 0."""
+    jitter: float = 0.0
+    """Standard deviation of the logarithm of that time, at least 0."""
+
+    def __post_init__(self) -> None:
+        limits = {"p": (0, 1), "valid": (1e-9, 1), "rho": (0, 1), "gamma": (1e-9, 1), "spoil": (0, 1)}
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high:
+                bounds = f"{'(0' if low else '[0'}, 1]"
+                raise InputError("model", f"simulated: {name} must be in {bounds}, got {getattr(self, name):g}")
+        for name in ("spread", "overload", "latency_ms", "jitter", "seed"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError("model", f"simulated: {name} must be at least 0, got {getattr(self, name):g}")
+        if self.wrong < 1:
+            raise InputError("model", f"simulated: wrong must be at least 1, got {self.wrong}")
+        if self.corr not in ("mixture", "beta"):
+            raise InputError("model", f"simulated: corr must be mixture or beta, got {self.corr}")
+        if (self.beta is None) != (self.kappa is None):
+            raise InputError("model", "simulated: beta and kappa are given together or not at all")
+        if self.beta is not None and self.kappa is not None and (self.beta < 0 or self.kappa <= 0):
+            raise InputError("model", "simulated: beta must be at least 0 and kappa above 0")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the model that `text`, for example `p=0.99,seed=7`, describes.
+
+        Raises:
+            InputError: A parameter is unknown, not a number, or out of its range.
+        """
+        known = {item.name: item for item in fields(cls)}
+        values: dict[str, float | int | str] = {}
+        for part in filter(None, text.split(",")):
+            name, equals, value = part.partition("=")
+            if name not in known or not equals:
+                raise InputError(
+                    "model", f"simulated: {part!r} is not a parameter; allowed: {', '.join(sorted(known))}"
+                )
+            try:
+                values[name] = value if name == "corr" else int(value) if name in ("seed", "wrong") else float(value)
+            except ValueError:
+                kind = "an integer" if name in ("seed", "wrong") else "a number"
+                raise InputError("model", f"simulated: {name} must be {kind}, got {value!r}") from None
+        return cls(**values)  # type: ignore[arg-type]  # each name was checked against the fields
+
+    @property
+    def name(self) -> str:
+        """`simulated:` with every parameter that is not its default."""
+        changed = [
+            f"{item.name}={getattr(self, item.name)}"
+            for item in fields(self)
+            if getattr(self, item.name) != item.default
+        ]
+        return ":".join(["simulated", *filter(None, [",".join(changed)])])
+
+    @property
+    def evidence(self) -> Evidence:
+        """Always simulated."""
+        return "simulated"
+
+    async def sample(self, prompt: Prompt, sampling: Sampling, count: int = 1) -> list[Completion]:
+        """Return `count` completions after the simulated latency of the slowest."""
+        step = f"{self.seed}|{prompt.identity()}"
+        context = estimate_tokens(canonical_json(prompt.rendered()))
+        indices = range(sampling.index, sampling.index + count)
+        delays = [self._latency_s(prompt, f"{step}|{index}|latency") for index in indices]
+        if max(delays, default=0.0) > 0:
+            await asyncio.sleep(max(delays))
+        return [self._complete(prompt, sampling, f"{step}|{index}", step, context) for index in indices]
+
+    async def probe(self) -> ModelFacts:
+        """Return what it can do, which is fixed."""
+        return ModelFacts(reachable=True, n=True, seed=True, logprobs=False, json_schema=True)
+
+    async def aclose(self) -> None:
+        """Nothing to give back."""
+
+    def _latency_s(self, prompt: Prompt, key: str) -> float:
+        median = self.latency_ms if prompt.latency_ms is None else prompt.latency_ms
+        if not self.jitter or not median:
+            return median / 1000
+        return median / 1000 * math.exp(self.jitter * _NORMAL.inv_cdf(_uniforms(key)[0]))
+
+    def _complete(self, prompt: Prompt, sampling: Sampling, vote: str, step: str, context: int) -> Completion:
+        output = sampling.max_tokens if self.beta is not None else 0
+        flag_draw = _uniforms(vote)[0]
+        if flag_draw >= self.valid:
+            usage = TokenUsage(input_tokens=context, output_tokens=sampling.max_tokens, estimated=True)
+            return Completion(text="[simulated] cut off", finish_reason="length", usage=usage)
+        if prompt.truth is None:
+            text, opaque = _untold(prompt, sampling, self.seed), None
+        else:
+            text, opaque = self._answer(prompt.truth, sampling, vote, step, context)
+        usage = TokenUsage(input_tokens=context, output_tokens=output or estimate_tokens(text), estimated=True)
+        return Completion(text=text, usage=usage, opaque=opaque)
+
+    def _answer(self, truth: Truth, sampling: Sampling, vote: str, step: str, context: int) -> tuple[str, str | None]:
+        """Return the text of one vote, and its opaque name where it is a wrong answer that stands for any."""
+        shared, shared_right, shared_wrong, difficulty, quality, *_ = _uniforms(step)
+        _, right_draw, wrong_draw, *_ = _uniforms(vote)
+        accuracy = self._accuracy(truth, sampling, context, difficulty)
+        if self.corr == "beta":
+            accuracy = _beta_variate(quality, accuracy, self.rho)
+        elif shared < self.rho:
+            right_draw, wrong_draw = shared_right, shared_wrong
+        if right_draw < accuracy and not self._is_spoiled(truth, vote):
+            return wrap(truth.answer, sampling.schema), None
+        which = int(wrong_draw * self.wrong)
+        if truth.wrong:
+            return wrap(truth.wrong[which % len(truth.wrong)], sampling.schema), None
+        return f"wrong-{which + 1}", f"wrong-{which + 1}"
+
+    def _accuracy(self, truth: Truth, sampling: Sampling, context: int, difficulty_draw: float) -> float:
+        accuracy = self.p
+        if self.beta is not None and self.kappa is not None:
+            accuracy = (1 + min(1.0, self.kappa * sampling.max_tokens**self.beta)) / 2
+        if self.spread and 0 < accuracy < 1:
+            score = _NORMAL.inv_cdf(difficulty_draw) if truth.difficulty is None else truth.difficulty
+            accuracy = 1 / (1 + math.exp(self.spread * score) * (1 - accuracy) / accuracy)
+        return max(0.0, accuracy - self.overload * context / 1000)
+
+    def _is_spoiled(self, truth: Truth, vote: str) -> bool:
+        """Tell whether a wrong reading of some input makes this vote wrong; a wrong input misread reads right."""
+        for place, is_right in enumerate(truth.inputs):
+            misread, spoils, *_ = _uniforms(f"{vote}|input {place}")
+            if (is_right == (misread < (1 - self.gamma) / 2)) and spoils < self.spoil:
+                return True
+        return False
+
+
+def _untold(prompt: Prompt, sampling: Sampling, seed: int) -> str:
+    """Return the answer without a Truth: fixed by the prompt, whatever the sample index."""
+    if sampling.schema is not None:
+        return member_of(sampling.schema, key=f"{seed}|{digest(prompt.rendered())}")
+    last = prompt.text if prompt.text is not None else prompt.messages[-1].content
+    words = " ".join(last.split())
+    return f"[simulated] {words[-80:]}"
+
+
+def _uniforms(key: str) -> tuple[float, ...]:
+    """Return eight independent draws from (0, 1), fixed by `key`."""
+    raw = hashlib.blake2b(key.encode()).digest()
+    return tuple((int.from_bytes(raw[at : at + 8], "big") + 0.5) / 2**64 for at in range(0, 64, 8))
+
+
+def _beta_variate(draw: float, mean: float, rho: float) -> float:
+    """Return a Beta variate of the given mean and intra-class correlation rho, fixed by `draw`."""
+    if rho <= 0 or not 0 < mean < 1:
+        return mean
+    if rho >= 1:
+        return float(draw < mean)
+    scale = (1 - rho) / rho
+    return random.Random(draw).betavariate(mean * scale, (1 - mean) * scale)

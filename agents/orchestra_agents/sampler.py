@@ -1,0 +1,130 @@
+"""One sample, paid for and recorded once: the only way from a question to a model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestra_agents.errors import ModelError
+from orchestra_agents.flags import Check
+from orchestra_agents.journal.records import Asked, CallFailed, Sampled
+from orchestra_agents.journal.replay import RunState
+from orchestra_agents.journal.sqlite import RunJournal, text_key
+from orchestra_agents.ledger import Cost, Ledger, Reservation
+from orchestra_agents.models.contract import (
+    Completion,
+    Model,
+    Prompt,
+    Sampling,
+    canonical_json,
+    digest,
+    estimate_tokens,
+)
+
+_UNKNOWN_OUTCOME = frozenset({"timeout"})  # the server may have answered after we stopped listening
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A reply that stands in the journal."""
+
+    text: str
+    flag: str | None
+    """Why it was discarded, or None where it counts."""
+    opaque: str | None = None
+
+
+class Sampler:
+    """Draws samples for one run: recorded ones from the journal, new ones from a model within the budget.
+
+    Args:
+        models: Panel; sample i of a question with offset o goes to member (o + i) modulo its size.
+        journal: The run's writing end.
+        state: The run's state, kept current by listening to the journal.
+        ledger: The run's account.
+        limit: Bounds the calls in flight; shared by all nested work.
+    """
+
+    def __init__(
+        self, models: Sequence[Model], *, journal: RunJournal, state: RunState, ledger: Ledger, limit: asyncio.Semaphore
+    ) -> None:
+        self._models = tuple(models)
+        self.state = state
+        self._journal, self._ledger, self._limit = journal, ledger, limit
+
+    def panel(self, models: Sequence[Model]) -> Sampler:
+        """Return a sampler of other models on the same journal, ledger and limit."""
+        return Sampler(models, journal=self._journal, state=self.state, ledger=self._ledger, limit=self._limit)
+
+    async def draw(self, node: str, prompt: Prompt, sampling: Sampling, *, offset: int = 0, red_flag: Check) -> Sample:
+        """Return sample `sampling.index` of `prompt` asked for `node`; a recorded one is not asked again.
+
+        Raises:
+            BudgetExceeded: The call could pass a cap; nothing was asked.
+            ModelError: The model did not answer.
+        """
+        model = self._models[(offset + sampling.index) % len(self._models)]
+        identity = Asked(
+            node=node,
+            input=digest(prompt.rendered()),
+            model=model.name,
+            policy=sampling.policy(),
+            index=sampling.index,
+        )
+        recorded = self.state.reply(identity.sample())
+        if recorded is not None:
+            return Sample(self._journal.journal.blob(recorded.text), recorded.flag, recorded.opaque)
+        reservation = self._ledger.reserve(_worst(prompt, sampling))
+        try:
+            async with self._limit:
+                completion, seconds = await self._ask(model, prompt, sampling, identity, reservation)
+        finally:
+            reservation.release()
+        return self._keep(identity, completion, red_flag(completion), seconds)
+
+    async def _ask(
+        self, model: Model, prompt: Prompt, sampling: Sampling, identity: Asked, reservation: Reservation
+    ) -> tuple[Completion, float]:
+        loop = asyncio.get_running_loop()
+        self._journal.append(identity)
+        started = loop.time()
+        try:
+            [completion] = await model.sample(prompt, sampling, 1)
+        except ModelError as error:
+            unknown = error.code in _UNKNOWN_OUTCOME
+            self._journal.append(
+                CallFailed(**identity.model_dump(), code=error.code, attempts=error.attempts, unknown=unknown)
+            )
+            reservation.commit(Cost(calls=int(unknown)))
+            raise
+        except asyncio.CancelledError:
+            reservation.commit(Cost(calls=1))  # the server may finish it all the same
+            raise
+        tokens = completion.usage.input_tokens + completion.usage.output_tokens
+        reservation.commit(Cost(calls=1, tokens=tokens))
+        return completion, loop.time() - started
+
+    def _keep(self, identity: Asked, completion: Completion, flag: str | None, seconds: float) -> Sample:
+        text = completion.text.encode("utf-8", "replace").decode()
+        self._journal.append(
+            Sampled(
+                **identity.model_dump(),
+                text=text_key(text),
+                finish_reason=completion.finish_reason,
+                flag=flag,
+                opaque=completion.opaque,
+                input_tokens=completion.usage.input_tokens,
+                output_tokens=completion.usage.output_tokens,
+                estimated=completion.usage.estimated,
+                cost_usd=0.0,
+                attempts=completion.attempts,
+                seconds=round(seconds, 6),
+            ),
+            text=text,
+        )
+        return Sample(text, flag, completion.opaque)
+
+
+def _worst(prompt: Prompt, sampling: Sampling) -> Cost:
+    return Cost(calls=1, tokens=estimate_tokens(canonical_json(prompt.rendered())) + sampling.max_tokens)

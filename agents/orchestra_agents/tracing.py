@@ -1,0 +1,57 @@
+"""Logs through structlog, on standard error, with secrets taken out at the source."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal
+
+import structlog
+
+_SECRET_NAME = re.compile(r"(?i)(api[_-]?key|authorization|token|secret|password)$")
+_SECRET_SHAPE = re.compile(
+    r"sk-[A-Za-z0-9_-]{8,}|ghp_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{12,}|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}"
+    r"|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"
+)
+_GONE = "[redacted]"
+
+
+def configure_logging(form: Literal["console", "json"], level: str) -> None:
+    """Send log lines of at least `level` to standard error, as text for people or one JSON object a line."""
+    renderer = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _redact_event,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def redact(value: Any, name: str = "") -> Any:
+    """Return `value` without secrets, known by the name they go by or by their shape.
+
+    >>> redact({"api_key": "x", "url": "Bearer abcdefgh1234"})
+    {'api_key': '[redacted]', 'url': '[redacted]'}
+    """
+    if name and _SECRET_NAME.search(name) and isinstance(value, str):
+        return _GONE
+    if isinstance(value, str):
+        return _SECRET_SHAPE.sub(_GONE, value)
+    if isinstance(value, dict):
+        return {key: redact(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(redact(inner) for inner in value)
+    return value
+
+
+def _redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {key: redact(value, key) for key, value in event.items()}

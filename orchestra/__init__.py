@@ -1,0 +1,130 @@
+"""Decide whether more agents will help, how to wire them, and run them to the end.
+
+The public names of all storeys but `orchestra_evals`; each is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestra.decomposition import Decomposition, decompose
+    from orchestra.planning import Choices, Design, ModelSpec, Plan, design, plan
+    from orchestra.result import RunResult
+    from orchestra.running import Hooks, resume, run, run_sync, stream
+    from orchestra.session import Session
+    from orchestra_agents.answers import AnswerType
+    from orchestra_agents.errors import (
+        BudgetExceeded,
+        InputError,
+        JournalError,
+        ModelError,
+        ModelUnavailable,
+        OrchestraError,
+        RedFlag,
+    )
+    from orchestra_agents.journal.sqlite import Journal
+    from orchestra_agents.ledger import Budget
+    from orchestra_agents.models.contract import (
+        Completion,
+        Message,
+        Model,
+        ModelFacts,
+        Prompt,
+        Sampling,
+        TokenUsage,
+        Truth,
+    )
+    from orchestra_topologies.graph import Subtask, TaskGraph
+    from orchestra_topologies.router import Route, Thresholds, route
+    from orchestra_topologies.shape import Shape, shape_of
+
+_HOMES = {
+    "orchestra.decomposition": ("Decomposition", "decompose"),
+    "orchestra.planning": ("Choices", "Design", "ModelSpec", "Plan", "design", "plan"),
+    "orchestra.result": ("RunResult",),
+    "orchestra.running": ("Hooks", "resume", "run", "run_sync", "stream"),
+    "orchestra.session": ("Session",),
+    "orchestra_agents.answers": ("AnswerType",),
+    "orchestra_agents.errors": (
+        "BudgetExceeded",
+        "InputError",
+        "JournalError",
+        "ModelError",
+        "ModelUnavailable",
+        "OrchestraError",
+        "RedFlag",
+    ),
+    "orchestra_agents.journal.sqlite": ("Journal",),
+    "orchestra_agents.ledger": ("Budget",),
+    "orchestra_agents.models.contract": (
+        "Completion",
+        "Message",
+        "Model",
+        "ModelFacts",
+        "Prompt",
+        "Sampling",
+        "TokenUsage",
+        "Truth",
+    ),
+    "orchestra_topologies.graph": ("Subtask", "TaskGraph"),
+    "orchestra_topologies.router": ("Route", "Thresholds", "route"),
+    "orchestra_topologies.shape": ("Shape", "shape_of"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AnswerType",
+    "Budget",
+    "BudgetExceeded",
+    "Choices",
+    "Completion",
+    "Decomposition",
+    "Design",
+    "Hooks",
+    "InputError",
+    "Journal",
+    "JournalError",
+    "Message",
+    "Model",
+    "ModelError",
+    "ModelFacts",
+    "ModelSpec",
+    "ModelUnavailable",
+    "OrchestraError",
+    "Plan",
+    "Prompt",
+    "RedFlag",
+    "Route",
+    "RunResult",
+    "Sampling",
+    "Session",
+    "Shape",
+    "Subtask",
+    "TaskGraph",
+    "Thresholds",
+    "TokenUsage",
+    "Truth",
+    "decompose",
+    "design",
+    "plan",
+    "resume",
+    "route",
+    "run",
+    "run_sync",
+    "shape_of",
+    "stream",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'orchestra' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

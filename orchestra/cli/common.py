@@ -1,0 +1,69 @@
+"""What the commands share: their options, the way they print, and where things lie."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import platformdirs
+import typer
+
+from orchestra.panel import parse_models
+from orchestra.session import Session
+from orchestra_agents.errors import InputError
+from orchestra_agents.ledger import Budget
+from orchestra_agents.models.contract import Json
+
+ModelOption = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="provider:model; repeat for a panel, or role=provider:model for one role."),
+]
+BaseUrlOption = Annotated[str | None, typer.Option("--base-url", help="Address of an OpenAI-compatible server.")]
+JournalOption = Annotated[Path | None, typer.Option("--journal", help="Journal file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+CallsOption = Annotated[int | None, typer.Option("--budget-calls", help="Most calls.")]
+TokensOption = Annotated[int | None, typer.Option("--budget-tokens", help="Most tokens, input and output together.")]
+UsdOption = Annotated[float | None, typer.Option("--budget-usd", help="Most US dollars.")]
+SecondsOption = Annotated[float | None, typer.Option("--budget-seconds", help="No call starts later than this.")]
+
+EXIT_CODES = {"ok": 0, "failed": 1, "budget": 3, "undecided": 5, "interrupted": 5, "running": 0}
+"""What each status of a run means to the shell."""
+
+
+def journal_path(given: Path | None) -> Path:
+    """Return the journal to use: the one asked for, else the user's own in the platform's state folder."""
+    return given or platformdirs.user_state_path("orchestra") / "journal.db"
+
+
+def make_budget(calls: int | None, tokens: int | None, usd: float | None, seconds: float | None) -> Budget:
+    """Return the budget that the options describe.
+
+    Raises:
+        InputError: A cap is not above 0.
+    """
+    for name, value in (("calls", calls), ("tokens", tokens), ("usd", usd), ("seconds", seconds)):
+        if value is not None and not value > 0:
+            raise InputError(f"--budget-{name}", f"must be above 0, got {value:g}")
+    return Budget(calls=calls, tokens=tokens, usd=usd, seconds=seconds)
+
+
+def make_session(journal: Path | None, models: Sequence[str] | None, base_url: str | None) -> Session:
+    """Return the session of a command."""
+    return Session(
+        model=parse_models(models or ()), journal=journal_path(journal), base_url=base_url, environ=os.environ
+    )
+
+
+def print_json(value: Json) -> None:
+    """Print one JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def stop(code: int) -> NoReturn:
+    """End the command with an exit code."""
+    raise typer.Exit(code)

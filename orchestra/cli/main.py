@@ -1,0 +1,83 @@
+"""The `orchestra` command: every error a user can cause becomes one sentence and an exit code."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import typer
+from typer.exceptions import TyperException
+
+from orchestra.cli.doctor import doctor_command, models_app
+from orchestra.cli.plan import plan_command
+from orchestra.cli.run import resume_command, run_command
+from orchestra.cli.runs import runs_command, show_command
+from orchestra_agents.errors import InputError, JournalError, ModelError, ModelUnavailable
+from orchestra_agents.tracing import configure_logging
+
+COMMANDS = "orchestra.commands"
+"""Entry-point group of third-party sub-commands: each a Typer application or a function."""
+
+
+def make_app() -> typer.Typer:
+    """Return the command line with every sub-command that is installed."""
+    app = typer.Typer(
+        help="Decide whether more agents will help, how to wire them, and run them to the end.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_options)
+    app.command("plan")(plan_command)
+    app.command("run")(run_command)
+    app.command("resume")(resume_command)
+    app.command("runs")(runs_command)
+    app.command("show")(show_command)
+    app.command("doctor")(doctor_command)
+    app.add_typer(models_app, name="models")
+    for entry in importlib.metadata.entry_points(group=COMMANDS):
+        command = entry.load()
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=entry.name)
+        else:
+            app.command(entry.name)(command)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(_main(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _main(arguments: list[str]) -> int:
+    try:
+        code = make_app()(arguments, standalone_mode=False, prog_name="orchestra")
+    except TyperException as error:
+        return _refuse(error.format_message())
+    except (InputError, JournalError, ModelUnavailable) as error:
+        return _refuse(str(error))
+    except ModelError as error:
+        sys.stderr.write(f"orchestra: {error.code}: {error}\n")
+        return 1
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    return code if isinstance(code, int) else 0
+
+
+def _refuse(message: str) -> int:
+    sys.stderr.write(f"orchestra: {message}\n")
+    return 2
+
+
+def _options(
+    log_format: Annotated[
+        Literal["console", "json"], typer.Option(help="Form of log lines on standard error.")
+    ] = "console",
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], typer.Option(help="Least level logged.")
+    ] = "warning",
+) -> None:
+    configure_logging(log_format, log_level)

@@ -1,0 +1,105 @@
+"""`orchestra plan`: what would be done, before anything is spent."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from orchestra.cli.common import BaseUrlOption, JsonOption, ModelOption, print_json
+from orchestra.decomposition import decompose
+from orchestra.panel import parse_models
+from orchestra.planning import Choices, Plan, design, read_task
+from orchestra.report.text import plan_view
+from orchestra.session import Session
+from orchestra_agents.errors import InputError
+from orchestra_agents.models.contract import Json
+from orchestra_topologies.graph import TaskGraph
+
+
+def plan_command(
+    task: Annotated[
+        str, typer.Argument(metavar="FILE|TEXT", help="A task graph file, a plan file, or the task in words.")
+    ],
+    model: ModelOption = None,
+    topology: Annotated[str, typer.Option(help="auto, single, sequential, parallel, hierarchical or hybrid.")] = "auto",
+    team: Annotated[str, typer.Option(help="auto, solo or vote.")] = "auto",
+    k: Annotated[str | None, typer.Option("--k", help="Margin of the votable subtasks, or auto.")] = None,
+    base_url: BaseUrlOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the plan to this file; `run` executes exactly it.")
+    ] = None,
+    json_: JsonOption = False,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the plan as a Mermaid flowchart.")] = False,
+) -> None:
+    """Show shape, route and reason. Spends nothing when given a graph file."""
+    plan = planned(task, model, topology, team, k)
+    graph = plan.task
+    if isinstance(graph, str):
+        graph = asyncio.run(_decomposed(plan, base_url))
+    made = design(graph, plan.choices)
+    document: dict[str, Json] = {
+        "shape": asdict(made.shape),
+        "route": made.route_dict(),
+        "decision": made.decision_dict(),
+        "graph": graph.to_dict(),
+    }
+    if out is not None:
+        _write(out, replace(plan, task=graph).to_dict() | document)
+    if json_:
+        print_json(document)
+    elif mermaid:
+        draw = importlib.import_module("orchestra.report.mermaid").mermaid  # brings LangGraph, which takes a second
+        typer.echo(draw(graph, made), nl=False)
+    else:
+        Console(highlight=False).print(plan_view(graph, made))
+
+
+def planned(task: str, model: list[str] | None, topology: str, team: str, k: str | None) -> Plan:
+    """Return the plan that command-line arguments describe; what they say overrides a plan file.
+
+    Raises:
+        InputError: An argument is wrong.
+    """
+    read = read_task(task)
+    plan = read if isinstance(read, Plan) else Plan(task=read)
+    choices = asdict(plan.choices)
+    if topology != "auto":
+        choices["topology"] = topology
+    if team != "auto":
+        choices["team"] = team
+    if k is not None:
+        choices["k"] = parse_k(k)
+    return replace(plan, choices=Choices(**choices), model=parse_models(model or ()) or plan.model)
+
+
+def parse_k(text: str) -> int | None:
+    """Return the margin that `--k` asks for; `auto` is None, the default.
+
+    Raises:
+        InputError: It is neither `auto` nor an integer of at least 1.
+    """
+    if text == "auto":
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise InputError("--k", f"must be auto or an integer of at least 1, got {text!r}")
+    return int(text)
+
+
+async def _decomposed(plan: Plan, base_url: str | None) -> TaskGraph:
+    async with Session(base_url=base_url) as session:
+        made = await decompose(str(plan.task), model=plan.model, session=session, choices=plan.choices)
+    return made.graph
+
+
+def _write(path: Path, document: Json) -> None:
+    try:
+        path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError("--out", f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,85 @@
+"""From the models a user names to the models that answer."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from orchestra.planning import ModelSpec
+from orchestra_agents.errors import InputError, ModelUnavailable
+from orchestra_agents.models.contract import Model
+from orchestra_topologies.execution import Panel
+
+Resolve = Callable[[str], Model]
+"""Makes a model of its `provider:model` name."""
+
+WORKER = "worker"
+"""Role of everybody who has no role of his own."""
+
+
+def build_panel(spec: ModelSpec | None, *, resolve: Resolve, wanted: Iterable[str] = ()) -> Panel:
+    """Return the panel that `spec` describes; equal names give one shared model.
+
+    Args:
+        spec: One model, a panel, or either by role; None is the default model.
+        resolve: Makes a model of its name.
+        wanted: Names that single subtasks ask for.
+
+    Raises:
+        InputError: A name or role is malformed.
+        ModelUnavailable: A model cannot be used here.
+    """
+    made: dict[str, Model] = {}
+
+    def one(model: str | Model) -> Model:
+        if not isinstance(model, str):
+            return model
+        if model not in made:
+            made[model] = resolve(model)
+        return made[model]
+
+    def several(models: str | Model | Sequence[str | Model]) -> tuple[Model, ...]:
+        listed = models if isinstance(models, Sequence) and not isinstance(models, str) else [models]
+        if not listed:
+            raise InputError("model", "an empty list of models was given; name at least one")
+        return tuple(one(model) for model in listed)
+
+    if not isinstance(spec, Mapping):
+        spec = {WORKER: spec if spec is not None else default_model()}
+    elif WORKER not in spec:
+        spec = {WORKER: default_model(), **spec}
+    roles = {role: several(models) for role, models in spec.items()}
+    default = roles.pop(WORKER)
+    return Panel(default, roles, {name: one(name) for name in wanted})
+
+
+def default_model() -> str:
+    """Return the name of the model that is used where none is named.
+
+    Raises:
+        ModelUnavailable: The extra that brings it is not installed.
+    """
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise ModelUnavailable(
+            'model: none was named and the embedded one is not installed; pip install "orchestra-mas[embedded]" and run '
+            "`orchestra models pull embedded`, or name one with --model"
+        )
+    return "embedded"
+
+
+def parse_models(arguments: Sequence[str]) -> ModelSpec | None:
+    """Return what repeated `--model` arguments mean: names make a panel, `role=name` gives a role its own.
+
+    >>> parse_models(["simulated:p=0.9", "judge=openai:gpt-4.1"])
+    {'worker': ['simulated:p=0.9'], 'judge': ['openai:gpt-4.1']}
+    """
+    if not arguments:
+        return None
+    roles: dict[str, list[str]] = {}
+    for argument in arguments:
+        head, equals, rest = argument.partition("=")
+        is_role = bool(equals) and ":" not in head and "/" not in head
+        if is_role and not (head.isidentifier() and rest):
+            raise InputError("model", f"must be provider:model or role=provider:model, got {argument!r}")
+        roles.setdefault(head if is_role else WORKER, []).append(rest if is_role else argument)
+    return roles

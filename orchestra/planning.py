@@ -1,0 +1,265 @@
+"""What will be done, by whom and how: decided before anything is spent, as a value that can be read, kept and run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from orchestra_agents.errors import InputError
+from orchestra_agents.ledger import Budget
+from orchestra_agents.models.contract import Json, Model, Sampling
+from orchestra_topologies.execution import WHOLE
+from orchestra_topologies.graph import TaskGraph
+from orchestra_topologies.router import Route, Topology, route
+from orchestra_topologies.shape import Shape, shape_of
+from orchestra_topologies.synthesis import whole_answer
+from orchestra_topologies.teams.team import Team, TeamName, choose_team
+from orchestra_topologies.wiring import ignored_edges
+
+FORMAT = 1
+"""Version of the plan file."""
+
+ModelSpec: TypeAlias = "str | Model | Sequence[str | Model] | Mapping[str, str | Model | Sequence[str | Model]]"
+"""One model, a panel of them, or either by role; the role `worker` is everybody who has no role of his own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What the user decides; the rest follows from the task's shape."""
+
+    topology: Topology | Literal["auto"] = "auto"
+    team: TeamName = "auto"
+    k: int | None = None
+    """Margin of the votable subtasks, at least 1; None is 3."""
+    context: Literal["declared", "layers"] = "declared"
+    """What a subtask of a hybrid run is shown: its declared inputs, or the answers of all earlier layers."""
+    seed: int = 0
+    """Seed of the run's samples, at least 0."""
+    temperature: float = 0.7
+    """Sampling temperature, in [0, 2]."""
+    max_tokens: int = 512
+    """Most tokens of one reply, at least 1."""
+
+    def __post_init__(self) -> None:
+        allowed = ("auto", *get_args(Topology))
+        if self.topology not in allowed:
+            raise InputError("topology", f"must be one of {', '.join(allowed)}, got {self.topology!r}")
+        if self.team not in get_args(TeamName):
+            raise InputError("team", f"must be one of {', '.join(get_args(TeamName))}, got {self.team!r}")
+        if self.context not in ("declared", "layers"):
+            raise InputError("context", f"must be declared or layers, got {self.context!r}")
+        if self.k is not None and self.k < 1:
+            raise InputError("k", f"must be an integer of at least 1, got {self.k}")
+        if self.seed < 0:
+            raise InputError("seed", f"must be an integer of at least 0, got {self.seed}")
+        if not 0 <= self.temperature <= 2:
+            raise InputError("temperature", f"must be in [0, 2], got {self.temperature:g}")
+        if self.max_tokens < 1:
+            raise InputError("max_tokens", f"must be an integer of at least 1, got {self.max_tokens}")
+
+    def sampling(self) -> Sampling:
+        """Return how samples are drawn."""
+        return Sampling(temperature=self.temperature, max_tokens=self.max_tokens, seed=self.seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """How one task graph will be answered: pure consequence of the graph and the user's choices."""
+
+    shape: Shape
+    route: Route
+    """What Algorithm 1 says."""
+    topology: Topology
+    """What the run follows."""
+    winner: Literal["route", "user"]
+    """Whose decision the topology is."""
+    reason: str
+    teams: Mapping[str, Team]
+    """Who answers each subtask, by id; with `single` also the whole task."""
+    ignored_edges: tuple[tuple[str, str], ...] = ()
+    """Edges along which the topology passes no upstream text."""
+
+    @property
+    def team(self) -> str:
+        """The teams in words: `vote(k=3)`, or `vote(k=3) + solo` where subtasks differ."""
+        return " + ".join(sorted({str(team) for team in self.teams.values()}, reverse=True))
+
+    def route_dict(self) -> dict[str, Json]:
+        """Return what Algorithm 1 says, as JSON."""
+        return {
+            "topology": self.route.topology,
+            "team": self.team,
+            "reason": self.route.reason,
+            "rule": self.route.rule,
+        }
+
+    def decision_dict(self) -> dict[str, Json]:
+        """Return what the run follows, as JSON."""
+        return {"topology": self.topology, "team": self.team, "reason": self.reason, "winner": self.winner}
+
+
+def design(graph: TaskGraph, choices: Choices = Choices()) -> Design:
+    """Return how `graph` will be answered; O(V + E).
+
+    Raises:
+        InputError: A team cannot answer a subtask, or something asked for is not built yet.
+    """
+    shape = shape_of(graph)
+    routed = route(shape)
+    topology = routed.topology if choices.topology == "auto" else choices.topology
+    reason = routed.reason if choices.topology == "auto" else f"asked for by the user; the route says {routed.topology}"
+    return Design(
+        shape=shape,
+        route=routed,
+        topology=topology,
+        winner="route" if choices.topology == "auto" else "user",
+        reason=reason,
+        teams=_teams(graph, choices, topology),
+        ignored_edges=tuple(ignored_edges(graph)) if topology == "parallel" else (),
+    )
+
+
+def _teams(graph: TaskGraph, choices: Choices, topology: Topology) -> dict[str, Team]:
+    for subtask in graph:
+        for name in ("tools", "verify"):
+            if getattr(subtask, name):
+                raise InputError(f"subtasks[{subtask.id}].{name}", "is not built yet; remove it to run this graph")
+    if topology == "single" and len(graph) > 1:
+        answer = whole_answer(graph)
+        return {WHOLE: choose_team(choices.team, answer, k=choices.k, field="team")}
+    return {
+        subtask.id: choose_team(
+            subtask.team or ("auto" if choices.team == "vote" and not subtask.answer.votable else choices.team),
+            subtask.answer,
+            k=subtask.k or choices.k,
+            field=f"subtasks[{subtask.id}].team" if subtask.team else "team",
+        )
+        for subtask in graph
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A task, its models, its budget and the user's choices; `design` says what follows from them."""
+
+    task: TaskGraph | str
+    """A graph, or text that a model will decompose first."""
+    model: ModelSpec | None = None
+    """Who answers; None is the default model."""
+    budget: Budget = field(default_factory=Budget)
+    choices: Choices = field(default_factory=Choices)
+
+    @property
+    def design(self) -> Design:
+        """How the graph will be answered.
+
+        Raises:
+            InputError: The task is text, which has no shape before it is decomposed.
+        """
+        if isinstance(self.task, str):
+            raise InputError(
+                "task", "text has no shape before it is decomposed; `await orchestra.decompose(text)` first"
+            )
+        return design(self.task, self.choices)
+
+    def to_dict(self) -> dict[str, Json]:
+        """Return the plan as JSON, for a file that `load` reads back.
+
+        Raises:
+            InputError: A model is an object, which has no name a file could hold.
+        """
+        task = self.task if isinstance(self.task, str) else self.task.to_dict()
+        values = {"plan": FORMAT, "task": task, "model": _named(self.model)}
+        return values | {"budget": asdict(self.budget), "choices": asdict(self.choices)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Plan:
+        """Return the plan that `values` (see `to_dict`) describes.
+
+        Raises:
+            InputError: A key is missing, unknown or of the wrong kind.
+        """
+        expected = {"plan", "task", "model", "budget", "choices"}
+        extra = sorted(set(values) - expected - {"shape", "route", "decision", "graph", "forecast"})
+        if extra or values.get("plan") != FORMAT or not expected <= set(values):
+            raise InputError(
+                "plan", f"must be a plan file of format {FORMAT} with the keys {', '.join(sorted(expected))}"
+            )
+        task = values["task"]
+        try:
+            budget, choices = Budget(**values["budget"]), Choices(**values["choices"])
+        except TypeError as error:
+            raise InputError("plan", f"has an unknown key: {error}") from error
+        return cls(
+            task=task if isinstance(task, str) else TaskGraph.from_dict(task),
+            model=values["model"],
+            budget=budget,
+            choices=choices,
+        )
+
+
+def plan(
+    task: TaskGraph | str,
+    *,
+    model: ModelSpec | None = None,
+    budget: Budget | None = None,
+    choices: Choices | None = None,
+) -> Plan:
+    """Return the plan for `task`: pure and free, nothing is asked or written.
+
+    Args:
+        task: A graph, or text to be decomposed when the plan is run.
+        model: Name, panel of names, or either by role; None is the default model.
+        budget: Caps; None caps nothing.
+        choices: Topology, team, k and sampling where you want to decide them yourself.
+
+    Raises:
+        InputError: The graph cannot be answered as asked.
+    """
+    made = Plan(task=task, model=model, budget=budget or Budget(), choices=choices or Choices())
+    if isinstance(task, TaskGraph):
+        design(task, made.choices)
+    return made
+
+
+def read_task(argument: str) -> TaskGraph | str | Plan:
+    """Return what a command-line argument means: a file ending in .json, .yaml or .yml or existing on disk, else text.
+
+    Raises:
+        InputError: The file cannot be read as a task graph or plan.
+    """
+    path = Path(argument)
+    if not argument.endswith((".json", ".yaml", ".yml")) and not _exists(path):
+        return argument
+    if argument.endswith(".json"):
+        values = _peek(path)
+        if isinstance(values, dict) and "plan" in values:
+            return Plan.from_dict(values)
+    return TaskGraph.load(path)
+
+
+def _peek(path: Path) -> Json:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # TaskGraph.load says what is wrong with it
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False  # text too long or too odd to be a path
+
+
+def _named(spec: ModelSpec | None) -> Json:
+    if spec is None or isinstance(spec, str):
+        return spec
+    if isinstance(spec, Mapping):
+        return {role: _named(models) for role, models in spec.items()}
+    if isinstance(spec, Sequence):
+        return [_named(one) for one in spec]
+    raise InputError("model", f"{spec.name} is an object; a plan file holds model names only")

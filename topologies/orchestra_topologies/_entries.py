@@ -1,0 +1,225 @@
+"""The border of a task graph: what a file or a program may say, checked, every refusal as one sentence."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from reprlib import Repr
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from orchestra_agents.answers import AnswerType
+from orchestra_agents.errors import InputError
+from orchestra_agents.models.contract import Json, Truth, canonical_json
+from orchestra_topologies.subtask import COUPLING, Coupling, Example, Subtask
+from orchestra_topologies.teams.team import TeamName
+
+_ID = re.compile(r"""[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff<>"'`]{1,100}""")
+_LABELS = "none, weak, strong or critical"
+
+
+def _is_id(text: str) -> str:
+    if not _ID.fullmatch(text) or text != text.strip():
+        raise ValueError
+    return text
+
+
+def _is_said(text: str) -> str:
+    if not text.strip():
+        raise ValueError
+    return text
+
+
+def _copy_json(value: Json) -> Json:
+    """Return a copy of `value` that nobody else can change."""
+    try:
+        return json.loads(canonical_json(value))
+    except (TypeError, RecursionError) as error:
+        raise ValueError from error
+
+
+_Text = Annotated[str, Field(strict=True)]
+_Said = Annotated[_Text, AfterValidator(_is_said)]
+_Value = Annotated[Any, AfterValidator(_copy_json)]
+
+
+def _number(
+    wanted: str,
+    default: float | None = None,
+    *,
+    gt: float | None = None,
+    ge: float | None = None,
+    le: float | None = None,
+) -> Any:
+    return Field(default, strict=True, allow_inf_nan=False, description=wanted, gt=gt, ge=ge, le=le)
+
+
+def _optional_text() -> Any:
+    return Field(None, description="a non-empty text")
+
+
+class _Entry(BaseModel):
+    """What may stand at one place; the description of a field ends the sentence "NAME must be ..."."""
+
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
+
+
+class _TruthEntry(_Entry):
+    answer: _Value = Field(description="a JSON value")
+    wrong: list[_Value] = Field([], description="a list of JSON values")
+    difficulty: float | None = _number("a number")
+
+    def truth(self) -> Truth:
+        return Truth(answer=self.answer, wrong=tuple(self.wrong), difficulty=self.difficulty)
+
+
+class _ExampleEntry(_Entry):
+    input: _Said = Field(description="a non-empty text")
+    answer: _Value = Field(description="a JSON value")
+
+
+class _SubtaskEntry(_Entry):
+    id: Annotated[_Text, AfterValidator(_is_id)] = Field(
+        description="a text of 1 to 100 characters without control characters, quotes, < or >, or spaces at its ends"
+    )
+    description: _Said = Field(description="a non-empty text")
+    answer: Any = "text"
+    depends_on: Any = ()
+    coupling: Coupling | None = Field(None, description=_LABELS)
+    estimated_tokens: float = _number("a number above 0 and at most 1e15", 1, gt=0, le=1e15)
+    role: _Said | None = _optional_text()
+    model: _Said | None = _optional_text()
+    team: TeamName | None = Field(
+        None, description="auto, solo, vote, independent, centralized, decentralized, peers or tree"
+    )
+    k: int | None = _number("an integer of at least 1", ge=1, le=2**63 - 1)
+    tools: list[_Said] = Field([], description="a list of names")
+    verify: _Said | None = _optional_text()
+    timeout_s: float | None = _number("a number of seconds above 0", gt=0)
+    answers: _Said | None = _optional_text()
+    examples: list[_ExampleEntry] = Field([], description="a list of {input: text, answer: value}")
+    truth: _TruthEntry | None = Field(None, description="a mapping with answer and optionally wrong and difficulty")
+    latency_ms: float | None = _number("a number of milliseconds of at least 0", ge=0)
+
+    def subtask(self) -> Subtask:
+        answer = self.answer if isinstance(self.answer, AnswerType) else AnswerType.parse(self.answer)
+        truth = self.truth.truth() if self.truth else None
+        examples = tuple(Example(one.input, one.answer) for one in self.examples)
+        known = [(f"examples[{place}].answer", one.answer) for place, one in enumerate(examples)]
+        for name, value in known + ([("truth.answer", truth.answer)] if truth else []):
+            if problem := answer.problem(value):
+                raise InputError(name, f"must be an answer of the subtask's type: {problem}")
+        return Subtask(
+            id=self.id,
+            description=self.description,
+            answer=answer,
+            depends_on=_edges(self.depends_on, self.coupling),
+            estimated_tokens=self.estimated_tokens,
+            role=self.role,
+            model=self.model,
+            team=self.team,
+            k=self.k,
+            tools=tuple(self.tools),
+            verify=self.verify,
+            timeout_s=self.timeout_s,
+            answers=self.answers,
+            examples=examples,
+            truth=truth,
+            latency_ms=self.latency_ms,
+        )
+
+
+class _GraphEntry(_Entry):
+    goal: _Text = Field("", description="a text")
+    context: _Text = Field("", description="a text; only a graph file may list files")
+    subtasks: list[Any] = Field(description="a list of subtasks")
+
+
+_NESTED: dict[str, type[_Entry]] = {"truth": _TruthEntry, "examples": _ExampleEntry}
+_Read = TypeVar("_Read", bound=_Entry)
+
+
+def read_head(said: Mapping[str, Json]) -> tuple[str, str, list[Any]]:
+    """Return goal, context and the subtasks as they are given.
+
+    Raises:
+        InputError: A key is unknown or its value of the wrong type.
+    """
+    head = _read(_GraphEntry, said, "")
+    return head.goal, head.context, head.subtasks
+
+
+def read_subtask(said: Subtask | Mapping[str, Json], place: int) -> Subtask:
+    """Return the checked subtask that `said` describes, by the keys of a graph file or as a value.
+
+    Args:
+        said: What is given.
+        place: Its place in the graph from 0, which names it in errors where its id cannot.
+
+    Raises:
+        InputError: A key is missing or unknown, or its value wrong; the field is `subtasks[ID].KEY`.
+    """
+    if not isinstance(said, (Subtask, Mapping)):
+        raise InputError(f"subtasks[{place}]", f"must be a mapping of a subtask's keys, got {_short(said)}")
+    name = said.id if isinstance(said, Subtask) else said.get("id")
+    is_named = isinstance(name, str) and _ID.fullmatch(name)
+    where = f"subtasks[{name if is_named else place}]"
+    entry = _read(_SubtaskEntry, said, f"{where}.")
+    try:
+        return entry.subtask()
+    except InputError as error:
+        raise InputError(f"{where}.{error.field}", str(error).removeprefix(f"{error.field}: ")) from error
+
+
+def _read(entry: type[_Read], said: Any, where: str) -> _Read:
+    try:
+        return entry.model_validate(dict(said) if isinstance(said, Mapping) else said)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        raise _sentence(entry, where, first["type"], first["loc"], first["input"]) from error
+
+
+def _sentence(entry: type[_Entry], where: str, kind: str, loc: Sequence[int | str], got: Any) -> InputError:
+    """Return one of pydantic's complaints as ours."""
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
+    names = [part for part in loc if isinstance(part, str)]
+    if len(names) > 1 and names[0] in _NESTED:
+        entry, names = _NESTED[names[0]], names[1:]
+    if kind in ("extra_forbidden", "invalid_key"):
+        return InputError(where + path, f"is not a key here; known are {', '.join(entry.model_fields)}")
+    wanted = entry.model_fields[names[0]].description
+    if kind == "missing":
+        return InputError(where + path, f"is missing; it must be {wanted}")
+    return InputError(where + path, f"must be {wanted}, got {_short(got)}")
+
+
+def _edges(given: Any, coupling: Coupling | None) -> tuple[tuple[str, Coupling], ...]:
+    if isinstance(given, Mapping) and given and coupling is not None:
+        raise InputError("coupling", "is said twice, here and in depends_on; keep one of them")
+    if isinstance(given, Mapping):
+        edges = tuple(given.items())
+    elif isinstance(given, (list, tuple)):
+        edges = tuple(one if isinstance(one, tuple) else (one, coupling or "strong") for one in given)
+    else:
+        raise InputError(
+            "depends_on", f"must be a list of subtask ids or a mapping of them to couplings, got {_short(given)}"
+        )
+    for edge in edges:
+        if len(edge) != 2 or not isinstance(edge[0], str):
+            raise InputError("depends_on", f"must name subtasks by id, got {_short(edge[0] if edge else edge)}")
+        if not isinstance(edge[1], str) or edge[1] not in COUPLING:
+            raise InputError(f"depends_on[{edge[0]}]", f"must be {_LABELS}, got {_short(edge[1])}")
+    if len({before for before, _ in edges}) < len(edges):
+        raise InputError("depends_on", f"must name every subtask once, got {_short([before for before, _ in edges])}")
+    return edges
+
+
+def _short(value: Any) -> str:
+    brief = Repr()
+    brief.maxstring = brief.maxother = 60
+    try:
+        return brief.repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return f"a huge {type(value).__name__}"

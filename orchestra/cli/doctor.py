@@ -54,16 +54,17 @@ def doctor_command(
 def models_list(json_: JsonOption = False) -> None:
     """List the models that `pull` knows, and whether they are here."""
     rows: list[dict[str, Json]] = []
-    for name in weights.known():
+    for one in weights.known():
         try:
-            rows.append({"name": name, "path": str(weights.find(name))})
+            rows.append({"name": one.name, "about": one.about, "path": str(weights.find(one.name))})
         except ModelUnavailable:
-            rows.append({"name": name, "path": None})
+            rows.append({"name": one.name, "about": one.about, "path": None})
     if json_:
         print_json({"models": rows})
     else:
         for row in rows:
-            typer.echo(f"{row['name']:12} {row['path'] or 'not here; orchestra models pull ' + str(row['name'])}")
+            where = row["path"] or f"not here; fetch with: orchestra models pull {row['name']}"
+            typer.echo(f"{row['name']:10} {row['about']}\n{'':10} {where}")
 
 
 @models_app.command("pull")

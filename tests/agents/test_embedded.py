@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from orchestra_agents.errors import ContextExceeded, InputError, InvalidRequest, ModelError, ModelUnavailable
-from orchestra_agents.models import embedded
 from orchestra_agents.models.contract import Message, Prompt, Sampling
 from orchestra_agents.models.embedded import EmbeddedModel, default_threads, stop_servers
 from tests.agents.embedded_weights import weights_or_skip
@@ -154,13 +153,13 @@ def test_missing_extra_names_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_numbers_have_ranges(tmp_path: Path, wrong: dict[str, int]) -> None:
     """A number out of its range is refused by name."""
     with pytest.raises(InputError, match=next(iter(wrong))):
-        EmbeddedModel(tmp_path / "a.gguf", name="gguf:a", **wrong)  # type: ignore[arg-type]
+        EmbeddedModel(tmp_path / "a.gguf", name="gguf:a", **wrong)
 
 
 @pytest.mark.parametrize(("processors", "threads"), [(1, 1), (2, 1), (3, 1), (4, 2), (8, 4), (64, 4)])
 def test_threads_leave_processors_free(monkeypatch: pytest.MonkeyPatch, processors: int, threads: int) -> None:
     """Half of the processors, 1 to 4: a thread without a processor of its own makes all others spin."""
-    monkeypatch.setattr(embedded.os, "sched_getaffinity", lambda pid: set(range(processors)), raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(processors)), raising=False)
     assert default_threads() == threads
 
 
@@ -230,7 +229,9 @@ def test_server_ends_with_the_process(path: Path, ending: str, signal_sent: int 
         out, err = process.communicate(timeout=60)
     assert process.returncode == status, err
     assert out == ""
-    assert err == "" or err.startswith("Traceback")
+    has_traceback = ending in ("error", "term") or signal_sent == signal.SIGINT  # Python's own, of the way it ended
+    assert err == "" or (has_traceback and "Traceback" in err)
+    assert not any(word in err for word in ("ggml", "terminate called", "ResourceWarning"))
     for _ in range(200):
         if not _is_served(address):
             return

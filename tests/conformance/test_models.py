@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 
 from orchestra_agents.errors import ModelError
-from orchestra_agents.models.contract import Evidence, FinishReason, Message, Model, Prompt, Sampling, Truth
+from orchestra_agents.models.contract import (
+    Evidence,
+    FinishReason,
+    Message,
+    Model,
+    Prompt,
+    Sampling,
+    Truth,
+    canonical_json,
+)
 from orchestra_agents.models.embedded import EmbeddedModel
 from orchestra_agents.models.openai import Dialect, OpenAIModel
 from orchestra_agents.models.simulated import SimulatedModel
@@ -19,10 +29,21 @@ from tests.agents.embedded_weights import weights_or_skip
 from tests.agents.fake_openai import chat, failing, fake_server
 
 SECRET = "only-a-simulated-model-may-know-this"
-SIDECARS = {"step": "secret-step-name", "truth": Truth(answer="b", wrong=(SECRET,)), "latency_ms": 0.125}
-CHAT = Prompt(messages=(Message("user", "Left or right?"),), **SIDECARS)
-RAW = Prompt(text="Left or right? Answer:", **SIDECARS)
-SCHEMA = json.dumps({"enum": ["a", "b"]}, separators=(",", ":"))
+CHAT = Prompt(
+    messages=(Message("user", "Left or right?"),),
+    step="secret-step-name",
+    truth=Truth(answer="b", wrong=(SECRET,)),
+    latency_ms=0.125,
+)
+RAW = replace(CHAT, messages=(), text="Left or right? Answer:")
+SCHEMA = canonical_json(
+    {
+        "type": "object",
+        "properties": {"answer": {"enum": ["a", "b"]}},
+        "required": ["answer"],
+        "additionalProperties": False,
+    }
+)
 KINDS = ["openai", "openai-without-n", "llamacpp", pytest.param("embedded", marks=pytest.mark.embedded), "simulated"]
 
 
@@ -75,8 +96,8 @@ async def test_returns_the_count_asked_for(model: Model, prompt: Prompt, count: 
 @pytest.mark.parametrize("prompt", [CHAT, RAW], ids=["chat", "raw"])
 async def test_schema_gives_a_member(model: Model, prompt: Prompt) -> None:
     """A schema-constrained completion parses to a member of the enum."""
-    completion = (await model.sample(prompt, Sampling(max_tokens=16, schema=SCHEMA)))[0]
-    assert json.loads(completion.text) in ("a", "b")
+    completion = (await model.sample(prompt, Sampling(max_tokens=32, schema=SCHEMA)))[0]
+    assert json.loads(completion.text) in ({"answer": "a"}, {"answer": "b"})
     assert completion.finish_reason == "stop"
 
 
@@ -102,7 +123,7 @@ async def test_probe_reaches_it(model: Model) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_close_may_be_repeated(kind: str) -> None:
-    """aclose is idempotent, before and after use."""
+    """A model may be closed twice: aclose is idempotent, before and after use."""
     async with opened(kind) as model:
         await model.sample(CHAT, Sampling(max_tokens=1))
         await model.aclose()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestra_agents.answers import AnswerType
-from orchestra_agents.models.contract import Json, Message, Prompt, Truth, canonical_json
+from orchestra_agents.models.contract import Json, Message, Prompt, Truth, canonical_json, digest
 from orchestra_topologies.graph import Subtask, TaskGraph
 from orchestra_topologies.synthesis import whole_answer
 
@@ -47,13 +47,14 @@ def subtask_prompt(graph: TaskGraph, subtask: Subtask, given: Sequence[Given], *
     if brief:
         sections.append(data_section("lead's note", brief))
     truth = subtask.truth
+    messages = (
+        Message("system", _system(subtask.answer)),
+        *_example_messages(subtask),
+        Message("user", _join(_goal(graph), _context(graph), *sections, subtask.description)),
+    )
     return Prompt(
-        messages=(
-            Message("system", _system(subtask.answer)),
-            *_example_messages(subtask),
-            Message("user", _join(_goal(graph), _context(graph), *sections, subtask.description)),
-        ),
-        step=subtask.id,
+        messages=messages,
+        step=_step(subtask.id, messages),
         truth=None
         if truth is None
         else Truth(
@@ -127,7 +128,13 @@ def _example_messages(subtask: Subtask) -> tuple[Message, ...]:
 
 
 def _prompt(step: str, answer: AnswerType, request: str) -> Prompt:
-    return Prompt(messages=(Message("system", _system(answer)), Message("user", request)), step=step)
+    messages = (Message("system", _system(answer)), Message("user", request))
+    return Prompt(messages=messages, step=_step(step, messages))
+
+
+def _step(node: str, messages: tuple[Message, ...]) -> str:
+    """Return a step's identity: who asks, and what."""
+    return f"{node}|{digest(Prompt(messages=messages).rendered())}"
 
 
 def _goal(graph: TaskGraph) -> str:

@@ -84,7 +84,9 @@ async def decompose_text(text: str, sampler: Sampler, sampling: Sampling) -> Dec
     answer = AnswerType("json", schema=canonical_json(_PROPOSAL))
     problem = ""
     for attempt in range(1 + REPAIRS):
-        decision = await agent.decide(Question(node=f"{NODE} {attempt}", prompt=_prompt(text, problem, attempt), answer=answer))
+        decision = await agent.decide(
+            Question(node=f"{NODE} {attempt}", prompt=_prompt(text, problem, attempt), answer=answer)
+        )
         if not decision.decided:
             problem = f"the reply could not be used ({decision.reason})"
             continue

@@ -61,8 +61,8 @@ def default_model() -> str:
     """
     if importlib.util.find_spec("xllamacpp") is None:
         raise ModelUnavailable(
-            'model: none was named and the embedded one is not installed; pip install "orchestra-mas[embedded]" and run '
-            "`orchestra models pull embedded`, or name one with --model"
+            "model: none was named and the embedded one is not installed; name one with --model, or: "
+            'pip install "orchestra-mas[embedded]" && orchestra models pull embedded'
         )
     return "embedded"
 

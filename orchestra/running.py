@@ -134,11 +134,15 @@ async def stream(
     """Yield the records of a run, each after its commit; takes what `run` takes."""
     queue: asyncio.Queue[Record | None] = asyncio.Queue()
     hooks = replace(options.pop("hooks", Hooks()), watch=queue.put_nowait)
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(run(task, session=session, hooks=hooks, **options))
-        running.add_done_callback(lambda _: queue.put_nowait(None))
+    running = asyncio.create_task(run(task, session=session, hooks=hooks, **options))
+    running.add_done_callback(lambda _: queue.put_nowait(None))
+    try:
         while (record := await queue.get()) is not None:
             yield record
+        await running
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
 
 
 def run_sync(task: Plan | TaskGraph | str, **options: Any) -> RunResult:
@@ -287,9 +291,17 @@ async def _perform(
         end("failed", f"{error.code}: {error}")
     except BudgetExceeded as error:
         end("budget", str(error))
+    except ExceptionGroup as group:
+        raise _first(group) from group
     else:
         reason = performance.stop.message if performance.stop else None
         end(overall(performance.outcomes), reason)
+
+
+def _first(group: ExceptionGroup) -> Exception:
+    """Return the first cause in a group of errors; the group stays attached to it."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, ExceptionGroup) else first
 
 
 def _manifest(plan: Plan, session: Session, panel: Panel) -> dict[str, Json]:

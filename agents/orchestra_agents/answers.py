@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from orchestra_agents.errors import InputError, RedFlag
-from orchestra_agents.json_schema import canonical_value, mismatch, parse_json, schema_problem
+from orchestra_agents.json_schema import canonical_value, mismatch, parse_json, schema_problem, shown
 from orchestra_agents.models.contract import Json, canonical_json
 
 AnswerKind = Literal["text", "choice", "number", "json", "code"]
@@ -33,7 +33,7 @@ class AnswerType:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(AnswerKind):
-            raise InputError("answer", f"must be {_ALLOWED}, got {self.kind!r}")
+            raise InputError("answer", f"must be {_ALLOWED}, got {shown(self.kind)}")
         if (self.kind == "choice") != bool(self.choices) or (self.kind == "json") != (self.schema is not None):
             raise InputError("answer", "choices belong to a choice, a schema to json, each to nothing else")
         if self.choices:
@@ -55,7 +55,7 @@ class AnswerType:
             return cls("choice", choices=_choices(spec["choice"]))
         if isinstance(spec, Mapping) and list(spec) == ["json"]:
             return cls("json", schema=_schema(spec["json"]))
-        raise InputError("answer", f"must be {_ALLOWED}, got {spec!r}")
+        raise InputError("answer", f"must be {_ALLOWED}, got {shown(spec)}")
 
     def spec(self) -> Json:
         """Return what a graph file says for this type; `parse` reads it back."""
@@ -104,7 +104,9 @@ class AnswerType:
     def problem(self, value: Json) -> str | None:
         """Return why `value` is no answer of this type, or None."""
         if self.kind == "choice":
-            return None if isinstance(value, str) and value in self.choices else f"{value!r} is none of the choices"
+            return (
+                None if isinstance(value, str) and value in self.choices else f"{shown(value)} is none of the choices"
+            )
         if self.kind == "number":
             return mismatch(value, {"type": "number"})
         if self.schema is not None:
@@ -133,7 +135,7 @@ class AnswerType:
 
 def _choices(given: Json) -> tuple[str, ...]:
     if not isinstance(given, (list, tuple)):
-        raise InputError("answer", f"choice must be a list of texts, got {given!r}")
+        raise InputError("answer", f"choice must be a list of texts, got {shown(given)}")
     return tuple(given) if given else _check_choices(())
 
 
@@ -141,10 +143,10 @@ def _check_choices(choices: tuple[Json, ...]) -> tuple[str, ...]:
     for choice in choices:
         if not isinstance(choice, str):
             raise InputError(
-                "answer", f'every choice must be a text, got {choice!r}; put it in quotes, as in ["yes", "no"]'
+                "answer", f'every choice must be a text, got {shown(choice)}; put it in quotes, as in ["yes", "no"]'
             )
     if len(set(choices)) < max(2, len(choices)) or not all(choice.strip() for choice in choices):
-        raise InputError("answer", f"a choice needs at least 2 distinct non-empty texts, got {list(choices)!r}")
+        raise InputError("answer", f"a choice needs at least 2 distinct non-empty texts, got {shown(list(choices))}")
     return choices
 
 

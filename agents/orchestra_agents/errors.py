@@ -55,7 +55,8 @@ class ModelUnavailable(OrchestraError):
 class JournalError(OrchestraError):
     """A journal cannot be used as asked.
 
-    `code` is one of journal.newer, journal.corrupt, journal.foreign, journal.readonly, journal.record, journal.locked.
+    `code` is one of journal.missing, journal.newer, journal.corrupt, journal.foreign, journal.readonly, journal.full,
+    journal.record and journal.locked.
     """
 
     def __init__(self, code: str, message: str) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from decimal import Decimal
+from reprlib import Repr
 from typing import Any
 
 from orchestra_agents.models.contract import Json, canonical_json
@@ -64,20 +65,34 @@ def object_without_doubles(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     return found
 
 
+def shown(value: object) -> str:
+    """Return `value` as an error message shows it: its repr, shortened, always one line.
+
+    >>> shown("x" * 1000)
+    "'xxxxxxxxxxxxxxxxxxxxxxxxxxx...xxxxxxxxxxxxxxxxxxxxxxxxxxxx'"
+    """
+    brief = Repr()
+    brief.maxstring = brief.maxother = 60
+    try:
+        return " ".join(brief.repr(value).split())
+    except ValueError:  # an integer of more digits than Python writes
+        return f"a huge {type(value).__name__}"
+
+
 def schema_problem(schema: Json) -> str | None:
     """Return what is wrong with a JSON schema, as far as `mismatch` reads it, or None."""
     if not isinstance(schema, dict):
-        return f"a schema must be a mapping, got {schema!r}"
+        return f"a schema must be a mapping, got {shown(schema)}"
     kinds = _kinds(schema)
     if not isinstance(kinds, list) or not all(isinstance(kind, str) and kind in _TYPES for kind in kinds):
-        return f"type must be one of {', '.join(_TYPES)}, got {schema.get('type')!r}"
+        return f"type must be one of {', '.join(_TYPES)}, got {shown(schema.get('type'))}"
     required = schema.get("required", [])
     if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
-        return f"required must be a list of names, got {required!r}"
+        return f"required must be a list of names, got {shown(required)}"
     if not isinstance(schema.get("enum", []), list):
-        return f"enum must be a list, got {schema['enum']!r}"
+        return f"enum must be a list, got {shown(schema['enum'])}"
     if not isinstance(schema.get("properties", {}), dict):
-        return f"properties must be a mapping, got {schema['properties']!r}"
+        return f"properties must be a mapping, got {shown(schema['properties'])}"
     return next((problem for inner in _inner_schemas(schema) if (problem := schema_problem(inner))), None)
 
 

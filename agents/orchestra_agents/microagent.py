@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from orchestra_agents.answers import AnswerType
-from orchestra_agents.errors import BudgetExceeded, ModelError
+from orchestra_agents.errors import OrchestraError
 from orchestra_agents.flags import Check, truncated, unparsable
 from orchestra_agents.models.contract import Json, Prompt, Sampling
 from orchestra_agents.sampler import Sample, Sampler
@@ -69,6 +69,7 @@ class Microagent:
         Raises:
             ModelError: A sample was not answered; the replies of its batch are recorded first.
             BudgetExceeded: A call could pass a cap; likewise.
+            JournalError: A reply could not be recorded.
         """
         read = _Reader(question.answer)
         flags = truncated() | unparsable(question.answer.read)
@@ -96,7 +97,7 @@ class Microagent:
         )
 
     async def _draw(self, question: Question, sampling: Sampling, indices: range, flags: Check) -> list[Sample]:
-        async def one(index: int) -> Sample | ModelError | BudgetExceeded:
+        async def one(index: int) -> Sample | OrchestraError:
             try:
                 return await self.sampler.draw(
                     question.node,
@@ -105,7 +106,7 @@ class Microagent:
                     offset=question.offset,
                     red_flag=flags,
                 )
-            except (ModelError, BudgetExceeded) as error:
+            except OrchestraError as error:
                 return error  # as data, so that the batch's other replies arrive and are recorded
 
         if len(indices) == 1:

@@ -75,12 +75,12 @@ class Sampler:
         recorded = self.state.reply(identity.sample())
         if recorded is not None:
             return Sample(self._journal.journal.blob(recorded.text), recorded.flag, recorded.opaque)
-        reservation = self._ledger.reserve(_worst(prompt, sampling))
-        try:
-            async with self._limit:
+        async with self._limit:
+            reservation = self._ledger.reserve(_worst(prompt, sampling))  # in here: time may be up once it is our turn
+            try:
                 completion, seconds = await self._ask(model, prompt, sampling, identity, reservation)
-        finally:
-            reservation.release()
+            finally:
+                reservation.release()
         return self._keep(identity, completion, red_flag(completion), seconds)
 
     async def _ask(

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import structlog
 
+from orchestra_agents.journal.records import Record, SampleRecord, SubtaskStarted
+
 _SECRET_NAME = re.compile(r"(?i)(api[_-]?key|authorization|token|secret|password)$")
 _SECRET_SHAPE = re.compile(
     r"sk-[A-Za-z0-9_-]{8,}|ghp_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{12,}|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}"
@@ -34,6 +36,13 @@ def configure_logging(form: Literal["console", "json"], level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def log_record(run_id: str, record: Record) -> None:
+    """Log a record of a run: samples at debug, all else at info, the run and its node as fields of their own."""
+    fields = record.model_dump(mode="json", exclude={"manifest", "graph", "text", "tally"})
+    level = logging.DEBUG if isinstance(record, SampleRecord | SubtaskStarted) else logging.INFO
+    structlog.get_logger("orchestra").log(level, record.kind, run=run_id, **fields)
 
 
 def redact(value: Any, name: str = "") -> Any:

@@ -37,8 +37,10 @@ from orchestra.running import resume as resume_run
 from orchestra.running import run as run_plan
 from orchestra.session import Session
 from orchestra_agents.errors import InputError, RunDeclined
+from orchestra_agents.journal.records import Record
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.ledger import Budget
+from orchestra_agents.tracing import log_record
 from orchestra_topologies.graph import TaskGraph
 
 Start = Callable[[Hooks], Awaitable[RunResult]]
@@ -100,7 +102,12 @@ def _carry_out(session: Session, run_id: str, hooks: Hooks, start: Start, as_jso
     console = stderr_console()
     try:
         with RunProgress(console) as progress:
-            result, caught = asyncio.run(_until_signal(session, run_id, replace(hooks, watch=progress.watch), start))
+
+            def watch(record: Record) -> None:
+                progress.watch(record)
+                log_record(run_id, record)
+
+            result, caught = asyncio.run(_until_signal(session, run_id, replace(hooks, watch=watch), start))
     except RunDeclined as error:
         console.print(str(error))
         stop(EXIT_CODES["interrupted"])

@@ -249,6 +249,7 @@ def test_noise_is_read_or_flagged(reply: str) -> None:
     """No reply whatever makes reading fail with anything but a red flag."""
     for answer in (CHOICE, NUMBER, POINT, AnswerType("text"), AnswerType("code")):
         try:
-            assert answer.problem(answer.read(reply)) is None
-        except RedFlag as flag:
-            assert flag.reason == "unparsable"
+            value = answer.read(reply)
+        except RedFlag:
+            continue
+        assert answer.problem(value) is None

@@ -146,9 +146,7 @@ async def test_a_spent_budget_stops_the_run_and_a_larger_one_finishes_it(tmp_pat
     """The cap holds over the whole run, what stopped is cancelled, and resuming repeats no call."""
     journal = tmp_path / "j.db"
     model = say(facts="x", judge="a")
-    stopped = await orchestra.run(
-        chain(), model=model, budget=orchestra.Budget(calls=2), journal=journal, run_id="r"
-    )
+    stopped = await orchestra.run(chain(), model=model, budget=orchestra.Budget(calls=2), journal=journal, run_id="r")
     assert stopped.status == "budget"
     assert stopped.usage.calls == 2
     assert stopped.subtasks["judge"]["status"] == "cancelled"
@@ -318,7 +316,7 @@ def test_run_sync_works_twice_and_says_what_to_await_inside_a_loop() -> None:
     async def inside() -> None:
         orchestra.run_sync(chain(), model="simulated")
 
-    with pytest.raises(orchestra.InputError, match="await orchestra.run"):
+    with pytest.raises(orchestra.InputError, match="await orchestra"):
         asyncio.run(inside())
 
 

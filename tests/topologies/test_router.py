@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ def layered(sizes: list[int], labels: list[str]) -> TaskGraph:
     Every subtask behind the first layer gets one edge; further labels go to further edges, nearest layers first.
     """
     names = [[f"s{layer}-{place}" for place in range(size)] for layer, size in enumerate(sizes)]
-    pairs = list(zip(names, names[1:], strict=False))
+    pairs = list(pairwise(names))
     edges = [(befores[place % len(befores)], after) for befores, afters in pairs for place, after in enumerate(afters)]
     more = [(before, after) for befores, afters in pairs for before in befores for after in afters]
     edges += [edge for edge in more if edge not in edges]
@@ -148,12 +149,12 @@ def shapes(draw: st.DrawFn) -> Shape:
     width = draw(st.integers(1, subtasks))
     edges = draw(st.integers(0, 20)) if subtasks > 1 else 0
     coupling = draw(st.sampled_from([0.3, 0.59, 0.6, 0.61, 1.0]) | st.floats(0, 1)) if edges else 0.0
-    return Shape(
-        subtasks=subtasks, edges=edges, width=width, depth=1.0, coupling=coupling, ratio=width / subtasks
-    )
+    return Shape(subtasks=subtasks, edges=edges, width=width, depth=1.0, coupling=coupling, ratio=width / subtasks)
 
 
-@given(shapes(), st.builds(Thresholds, width_ratio=st.floats(0, 1), coupling=st.floats(0, 1), subtasks=st.integers(0, 9)))
+@given(
+    shapes(), st.builds(Thresholds, width_ratio=st.floats(0, 1), coupling=st.floats(0, 1), subtasks=st.integers(0, 9))
+)
 def test_every_shape_goes_where_the_algorithm_says(shape: Shape, thresholds: Thresholds) -> None:
     """The router is Algorithm 1 for every shape and every thresholds, and always explains itself in one line."""
     chosen = route(shape, thresholds)

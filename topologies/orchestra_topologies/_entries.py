@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from reprlib import Repr
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from orchestra_agents.answers import AnswerType
 from orchestra_agents.errors import InputError
+from orchestra_agents.json_schema import shown
 from orchestra_agents.models.contract import Json, Truth, canonical_json
 from orchestra_topologies.subtask import COUPLING, Coupling, Example, Subtask
 from orchestra_topologies.teams.team import TeamName
@@ -162,11 +162,11 @@ def read_subtask(said: Subtask | Mapping[str, Json], place: int) -> Subtask:
         InputError: A key is missing or unknown, or its value wrong; the field is `subtasks[ID].KEY`.
     """
     if not isinstance(said, (Subtask, Mapping)):
-        raise InputError(f"subtasks[{place}]", f"must be a mapping of a subtask's keys, got {_short(said)}")
+        raise InputError(f"subtasks[{place}]", f"must be a mapping of a subtask's keys, got {shown(said)}")
     name = said.id if isinstance(said, Subtask) else said.get("id")
     is_named = isinstance(name, str) and _ID.fullmatch(name)
     where = f"subtasks[{name if is_named else place}]"
-    entry = _read(_SubtaskEntry, said, f"{where}.")
+    entry = _read(_SubtaskEntry, said, where)
     try:
         return entry.subtask()
     except InputError as error:
@@ -183,16 +183,27 @@ def _read(entry: type[_Read], said: Any, where: str) -> _Read:
 
 def _sentence(entry: type[_Entry], where: str, kind: str, loc: Sequence[int | str], got: Any) -> InputError:
     """Return one of pydantic's complaints as ours."""
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
+    if kind == "invalid_key":
+        return InputError(_path(where, loc[:-1]), f"must have texts as keys, got {shown(loc[-1])}")
+    path = _path(where, loc)
     names = [part for part in loc if isinstance(part, str)]
     if len(names) > 1 and names[0] in _NESTED:
         entry, names = _NESTED[names[0]], names[1:]
-    if kind in ("extra_forbidden", "invalid_key"):
-        return InputError(where + path, f"is not a key here; known are {', '.join(entry.model_fields)}")
+    if kind == "extra_forbidden":
+        return InputError(path, f"is not a key here; known are {', '.join(entry.model_fields)}")
     wanted = entry.model_fields[names[0]].description
     if kind == "missing":
-        return InputError(where + path, f"is missing; it must be {wanted}")
-    return InputError(where + path, f"must be {wanted}, got {_short(got)}")
+        return InputError(path, f"is missing; it must be {wanted}")
+    return InputError(path, f"must be {wanted}, got {shown(got)}")
+
+
+def _path(where: str, loc: Sequence[int | str]) -> str:
+    steps = [f"[{part}]" if isinstance(part, int) else f".{_plain(part)}" for part in loc]
+    return "".join([where, *steps]).removeprefix(".") or "graph"
+
+
+def _plain(name: str) -> str:
+    return name if _ID.fullmatch(name) else shown(name)
 
 
 def _edges(given: Any, coupling: Coupling | None) -> tuple[tuple[str, Coupling], ...]:
@@ -204,22 +215,13 @@ def _edges(given: Any, coupling: Coupling | None) -> tuple[tuple[str, Coupling],
         edges = tuple(one if isinstance(one, tuple) else (one, coupling or "strong") for one in given)
     else:
         raise InputError(
-            "depends_on", f"must be a list of subtask ids or a mapping of them to couplings, got {_short(given)}"
+            "depends_on", f"must be a list of subtask ids or a mapping of them to couplings, got {shown(given)}"
         )
     for edge in edges:
         if len(edge) != 2 or not isinstance(edge[0], str):
-            raise InputError("depends_on", f"must name subtasks by id, got {_short(edge[0] if edge else edge)}")
+            raise InputError("depends_on", f"must name subtasks by id, got {shown(edge[0] if edge else edge)}")
         if not isinstance(edge[1], str) or edge[1] not in COUPLING:
-            raise InputError(f"depends_on[{edge[0]}]", f"must be {_LABELS}, got {_short(edge[1])}")
+            raise InputError(f"depends_on[{_plain(edge[0])}]", f"must be {_LABELS}, got {shown(edge[1])}")
     if len({before for before, _ in edges}) < len(edges):
-        raise InputError("depends_on", f"must name every subtask once, got {_short([before for before, _ in edges])}")
+        raise InputError("depends_on", f"must name every subtask once, got {shown([before for before, _ in edges])}")
     return edges
-
-
-def _short(value: Any) -> str:
-    brief = Repr()
-    brief.maxstring = brief.maxother = 60
-    try:
-        return brief.repr(value)
-    except ValueError:  # an integer of more digits than Python writes
-        return f"a huge {type(value).__name__}"

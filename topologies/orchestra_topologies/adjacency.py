@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 
 from orchestra_agents.errors import InputError
+from orchestra_agents.json_schema import shown
 from orchestra_topologies.subtask import Subtask
 
 _SHOWN = 6
@@ -124,7 +125,7 @@ def _unknown(subtasks: Sequence[Subtask], index: dict[str, int], name: str) -> I
     reader = next(subtask for subtask in subtasks if any(before == name for before, _ in subtask.depends_on))
     near = difflib.get_close_matches(name, index, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return InputError(f"subtasks[{reader.id}].depends_on", f"no subtask is called {name!r}{hint}")
+    return InputError(f"subtasks[{reader.id}].depends_on", f"no subtask is called {shown(name)}{hint}")
 
 
 def _cycle(subtasks: Sequence[Subtask], predecessors: Rows, order: list[int]) -> InputError:

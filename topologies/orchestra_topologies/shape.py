@@ -69,7 +69,8 @@ def _depth(subtasks: Sequence[Subtask], adjacency: Adjacency) -> float:
     depth = 0.0
     for place in adjacency.order:
         end = start[place] + subtasks[place].estimated_tokens
-        depth = max(depth, end)
+        if end > depth:
+            depth = end
         for after in adjacency.successors[place]:
             if start[after] < end:
                 start[after] = end

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -216,5 +215,14 @@ def load(kind: str, body: Any) -> Record:
 
 
 def dump(record: Record) -> str:
-    """Return the JSON text of `record`."""
-    return json.dumps(record.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    """Return the JSON text of `record`, which `load` is known to read back.
+
+    Raises:
+        JournalError: `journal.record`, for a value that JSON has no word for or that nests too deeply to be read.
+    """
+    try:
+        body = record.model_dump_json()
+    except ValueError as error:
+        raise JournalError("journal.record", f"journal: a {record.kind} record is not JSON ({error}); refused") from error
+    load(record.kind, body)
+    return body

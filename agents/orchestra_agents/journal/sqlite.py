@@ -56,9 +56,8 @@ class Journal:
 
     def __init__(self, path: Path, mode: Literal["read", "write"] = "write") -> None:
         self.path = path
-        if mode == "read" and not path.exists():
+        if not _check_header(path) and mode == "read":
             raise JournalError("journal.missing", f"journal: no file {path}; nothing has been run there yet")
-        _check_header(path)
         with self._guard():
             if mode == "write":
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -73,7 +72,8 @@ class Journal:
                 self._db.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
                 if mode == "write":
                     self._prepare()
-                self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+                else:
+                    self._check_format()
         except BaseException:
             self._db.close()
             raise
@@ -156,11 +156,19 @@ class Journal:
     def _prepare(self) -> None:
         """Create the tables in a new file, then switch to WAL; a file that is a journal already is left as it is."""
         with self._transaction():
-            if not self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            if self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                self._check_format()
+            else:
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     self._db.execute(statement)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
+
+    def _check_format(self) -> None:
+        """Refuse what the header on disk did not show yet: it may stand in a WAL, or be about to be rolled back."""
+        (application,) = self._db.execute("PRAGMA application_id").fetchone()
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        _refuse_unknown(self.path, application, version)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -181,6 +189,10 @@ class Journal:
             yield
         except sqlite3.OperationalError as error:
             raise _operational(self.path, error) from error
+        except sqlite3.IntegrityError as error:
+            raise JournalError(
+                "journal.record", f"journal: {self.path} holds a record of that identity already ({error}); refused"
+            ) from error
         except sqlite3.DatabaseError as error:
             raise JournalError(
                 "journal.corrupt", f"journal: {self.path} is damaged ({error}); it is left as it is"
@@ -204,16 +216,19 @@ class RunJournal:
         Raises:
             JournalError: It could not be written; nothing was.
         """
+        body = dump(record)
         with self.journal._transaction() as db:
-            if self._run is None:
+            run = self._run
+            if run is None:
                 db.execute("INSERT OR IGNORE INTO runs (name) VALUES (?)", (self.run_id,))
-                self._run = int(db.execute("SELECT run FROM runs WHERE name = ?", (self.run_id,)).fetchone()[0])
+                run = int(db.execute("SELECT run FROM runs WHERE name = ?", (self.run_id,)).fetchone()[0])
             if text is not None:
                 db.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (_hash(text), text))
             cursor = db.execute(
                 "INSERT INTO records (run, kind, identity, body) VALUES (?, ?, ?, ?)",
-                (self._run, record.kind, record.identity(), dump(record)),
+                (run, record.kind, record.identity(), body),
             )
+        self._run = run  # only now: had the transaction failed, the number would be the next run's
         entry = Entry(cursor.lastrowid or 0, record)
         for listener in self._listeners:
             listener(entry)
@@ -255,23 +270,27 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _check_header(path: Path) -> None:
-    """Refuse, without opening it through SQLite, a file that is not a journal of a version we know."""
+def _check_header(path: Path) -> bool:
+    """Tell whether `path` has content; refuse, without opening it through SQLite, what is no journal we know."""
     try:
         with path.open("rb") as file:
             header = file.read(100)
     except FileNotFoundError:
-        return
+        return False
     except OSError as error:
         raise JournalError("journal.readonly", f"journal: cannot read {path}: {error.strerror}") from error
     if not header:
-        return
+        return False
     if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
         raise JournalError("journal.foreign", f"journal: {path} is not an orchestra journal; it is left as it is")
     version, application = int.from_bytes(header[60:64], "big"), int.from_bytes(header[68:72], "big")
+    if not os.path.exists(f"{path}-journal"):  # else its creation may have been cut off: SQLite rolls it back on opening
+        _refuse_unknown(path, application, version)
+    return True
+
+
+def _refuse_unknown(path: Path, application: int, version: int) -> None:
     if application != _APPLICATION_ID:
-        if os.path.exists(f"{path}-journal"):
-            return  # its creation was interrupted: SQLite rolls it back on opening
         raise JournalError("journal.foreign", f"journal: {path} is another program's SQLite file; it is left as it is")
     if version > SCHEMA_VERSION:
         raise JournalError(

@@ -50,7 +50,7 @@ class SimulatedModel:
     spread: float = 0.0
     """Standard deviation of item difficulty on the logit scale, at least 0; the median item has accuracy p."""
     beta: float | None = None
-    """Exponent of the bias against sampled tokens x: bias = min(1, kappa x^beta), in place of p (phase transition, A.1)."""
+    """Exponent of the bias against sampled tokens x: min(1, kappa x^beta), in place of p (phase transition, A.1)."""
     kappa: float | None = None
     gamma: float = 1.0
     """Each upstream input is misread with probability (1 - gamma) / 2, in (0, 1]."""

@@ -38,8 +38,8 @@ class Choices:
     """What a subtask of a hybrid run is shown: its declared inputs, or the answers of all earlier layers."""
     seed: int = 0
     """Seed of the run's samples, at least 0."""
-    temperature: float = 0.7
-    """Sampling temperature, in [0, 2]."""
+    temperature: float = 0.3
+    """Sampling temperature, in [0, 2]; small models err much more often at higher ones."""
     max_tokens: int = 512
     """Most tokens of one reply, at least 1."""
 

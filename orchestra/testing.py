@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from orchestra_agents.models.contract import (
     Completion,
     Evidence,
+    Form,
     ModelFacts,
     Prompt,
     Sampling,
@@ -29,14 +30,19 @@ class Scripted:
     Args:
         replies: Replies in the order of asking, the last one repeated; or a function of prompt and sampling.
         name: Its name in journals and results.
+        form: How it wants to be asked.
 
     >>> model = Scripted(["yes", "no"])
     """
 
     def __init__(
-        self, replies: Iterable[Reply] | Callable[[Prompt, Sampling], Reply], *, name: str = "scripted:test"
+        self,
+        replies: Iterable[Reply] | Callable[[Prompt, Sampling], Reply],
+        *,
+        name: str = "scripted:test",
+        form: Form = "chat",
     ) -> None:
-        self._name = name
+        self._name, self._form = name, form
         self._choose = replies if callable(replies) else None
         self._replies = [] if callable(replies) else list(replies)
         self.asked: list[tuple[Prompt, Sampling]] = []
@@ -51,6 +57,11 @@ class Scripted:
     def evidence(self) -> Evidence:
         """Always simulated."""
         return "simulated"
+
+    @property
+    def form(self) -> Form:
+        """How it wants to be asked."""
+        return self._form
 
     async def sample(self, prompt: Prompt, sampling: Sampling, count: int = 1) -> list[Completion]:
         """Return the next `count` replies, or raise the next error."""

@@ -14,6 +14,9 @@ from orchestra_agents.models.contract import Json, canonical_json
 AnswerKind = Literal["text", "choice", "number", "json", "code"]
 """The kinds of answers; all but text and code are votable."""
 
+_NUMBER_LINE = r'root ::= " " "-"? [0-9]{1,9} ("." [0-9]{1,6})? "\n"'
+"""A number of bounded length; without the line's end small models run on."""
+
 _ALLOWED = "text, number, code, {choice: [a, b]} or {json: {schema}}"
 
 
@@ -100,6 +103,26 @@ class AnswerType:
         if not isinstance(reply, dict) or list(reply) != ["answer"]:
             raise RedFlag("unparsable", "not a JSON object with the one key answer")
         return self._checked(reply["answer"])
+
+    def grammar(self) -> str | None:
+        """Return the GBNF grammar of an answer that ends a line, ` -> answer`; None where the line is free."""
+        if self.kind == "choice":
+            return f"root ::= {' | '.join(json.dumps(f' {choice}') for choice in self.choices)}"
+        return _NUMBER_LINE if self.kind == "number" else None
+
+    def read_line(self, text: str) -> Json:
+        """Return the typed answer that the rest of a line gives.
+
+        Raises:
+            RedFlag: `unparsable`, on any deviation; nothing is repaired.
+        """
+        line = text.strip()
+        if self.kind != "number":
+            return self._checked(line)
+        try:
+            return self._checked(parse_json(line))
+        except ValueError as error:
+            raise RedFlag("unparsable", f"not a number: {error}") from error
 
     def problem(self, value: Json) -> str | None:
         """Return why `value` is no answer of this type, or None."""

@@ -10,7 +10,7 @@ from orchestra_agents.answers import AnswerType
 from orchestra_agents.errors import OrchestraError
 from orchestra_agents.flags import Check, truncated, unparsable
 from orchestra_agents.models.contract import Json, Prompt, Sampling
-from orchestra_agents.sampler import Sample, Sampler
+from orchestra_agents.sampler import Sampler
 from orchestra_agents.voting.tally import Capped, Decided, Rule, Tally, Undecided
 
 
@@ -21,7 +21,10 @@ class Question:
     node: str
     """Id of the subtask (or phase of one) that asks; part of every sample's identity."""
     prompt: Prompt
+    """The question as chat messages (or raw text), to be answered as `answer.constraint()` says."""
     answer: AnswerType
+    pattern: Prompt | None = None
+    """The same question as worked examples whose last line is to be completed, for models that are asked best so."""
     offset: int = 0
     """Where in the panel the first sample goes."""
 
@@ -71,23 +74,20 @@ class Microagent:
             BudgetExceeded: A call could pass a cap; likewise.
             JournalError: A reply could not be recorded.
         """
-        read = _Reader(question.answer)
-        flags = truncated() | unparsable(question.answer.read)
-        if self.red_flag is not None:
-            flags = flags | self.red_flag
-        sampling = replace(self.sampling, schema=question.answer.constraint())
         tally, drawn = Tally(), 0
+        values: dict[str, Json] = {}
         while isinstance(verdict := self.rule(tally), Undecided):
-            batch = await self._draw(question, sampling, range(drawn, drawn + verdict.shortfall), flags)
+            batch = await self._draw(question, range(drawn, drawn + verdict.shortfall))
             drawn += len(batch)
-            for sample in batch:
-                if sample.flag is None:
-                    tally.add(read(sample))
-                else:
+            for vote in batch:
+                if vote is None:
                     tally.flagged += 1
+                else:
+                    values.setdefault(vote.canonical, vote.value)
+                    tally.add(vote.canonical)
         _, margin = tally.leader()
         return Decision(
-            answer=read.values[verdict.answer] if isinstance(verdict, Decided) else None,
+            answer=values[verdict.answer] if isinstance(verdict, Decided) else None,
             decided=isinstance(verdict, Decided),
             votes=tally.votes,
             samples=drawn,
@@ -96,16 +96,12 @@ class Microagent:
             reason=verdict.reason if isinstance(verdict, Capped) else "",
         )
 
-    async def _draw(self, question: Question, sampling: Sampling, indices: range, flags: Check) -> list[Sample]:
-        async def one(index: int) -> Sample | OrchestraError:
+    async def _draw(self, question: Question, indices: range) -> list[_Vote | None]:
+        """Return the votes of a batch in index order, None for a flagged reply."""
+
+        async def one(index: int) -> _Vote | OrchestraError | None:
             try:
-                return await self.sampler.draw(
-                    question.node,
-                    question.prompt,
-                    replace(sampling, index=index),
-                    offset=question.offset,
-                    red_flag=flags,
-                )
+                return await self._vote(question, index)
             except OrchestraError as error:
                 return error  # as data, so that the batch's other replies arrive and are recorded
 
@@ -116,23 +112,33 @@ class Microagent:
                 tasks = [group.create_task(one(index)) for index in indices]
             results = [task.result() for task in tasks]
         for result in results:
-            if not isinstance(result, Sample):
+            if isinstance(result, OrchestraError):
                 raise result
-        return [result for result in results if isinstance(result, Sample)]
+        return [result for result in results if not isinstance(result, OrchestraError)]
 
-
-class _Reader:
-    """Turns a sample into its canonical answer and remembers the value behind each."""
-
-    def __init__(self, answer: AnswerType) -> None:
-        self._answer = answer
-        self.values: dict[str, Json] = {}
-
-    def __call__(self, sample: Sample) -> str:
+    async def _vote(self, question: Question, index: int) -> _Vote | None:
+        """Draw sample `index`, put to its model in the form that suits it."""
+        answer = question.answer
+        prompt, read = question.prompt, answer.read
+        sampling = replace(self.sampling, index=index, schema=answer.constraint())
+        if question.pattern is not None and self.sampler.member(question.offset + index).form == "pattern":
+            prompt, read = question.pattern, answer.read_line
+            sampling = replace(self.sampling, index=index, grammar=answer.grammar(), stop=("\n",))
+        flags = truncated() | unparsable(read)
+        if self.red_flag is not None:
+            flags = flags | self.red_flag
+        sample = await self.sampler.draw(question.node, prompt, sampling, offset=question.offset, red_flag=flags)
+        if sample.flag is not None:
+            return None
         if sample.opaque is not None:
-            self.values.setdefault(sample.opaque, sample.opaque)
-            return sample.opaque
-        value = self._answer.read(sample.text)
-        canonical = self._answer.canonical(value)
-        self.values.setdefault(canonical, value)
-        return canonical
+            return _Vote(sample.opaque, sample.opaque)
+        value = read(sample.text)
+        return _Vote(answer.canonical(value), value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Vote:
+    """A reply that counts."""
+
+    canonical: str
+    value: Json

@@ -57,6 +57,10 @@ class Sampler:
         """Return a sampler of other models on the same journal, ledger and limit."""
         return Sampler(models, journal=self._journal, state=self.state, ledger=self._ledger, limit=self._limit)
 
+    def member(self, place: int) -> Model:
+        """Return the panel's member at `place`, counted round and round."""
+        return self._models[place % len(self._models)]
+
     async def draw(self, node: str, prompt: Prompt, sampling: Sampling, *, offset: int = 0, red_flag: Check) -> Sample:
         """Return sample `sampling.index` of `prompt` asked for `node`; a recorded one is not asked again.
 
@@ -64,7 +68,7 @@ class Sampler:
             BudgetExceeded: The call could pass a cap; nothing was asked.
             ModelError: The model did not answer.
         """
-        model = self._models[(offset + sampling.index) % len(self._models)]
+        model = self.member(offset + sampling.index)
         identity = Asked(
             node=node,
             input=digest(prompt.rendered()),

@@ -38,6 +38,8 @@ class Line:
     """Seconds of the monotonic clock, which all processes share."""
     what: str
     """`asked` or `answered`."""
+    asked: float
+    """When the request came; equals `at` for `asked`."""
     subtask: str
     """First word of the prompt's last line."""
     seed: int
@@ -52,16 +54,16 @@ class SlowServer:
     url: str
     log: Path
 
-    def lines(self, what: str | None = None) -> list[Line]:
-        """Return the whole lines logged so far, all or those of one kind."""
+    def lines(self, what: str | None = None, *, since: float = 0) -> list[Line]:
+        """Return the whole lines logged so far, all or those of one kind, about requests that came after `since`."""
         text = self.log.read_text("utf-8")
         lines = [Line(**json.loads(line)) for line in text[: text.rfind("\n") + 1].splitlines()]
-        return [line for line in lines if what in (None, line.what)]
+        return [line for line in lines if what in (None, line.what) and line.asked >= since]
 
-    def wait_for(self, count: int, what: str, *, within_s: float = 30) -> None:
-        """Return once `count` lines of a kind were logged."""
-        needle, end = f'"what": "{what}"', time.monotonic() + within_s
-        while self.log.read_text("utf-8").count(needle) < count:
+    def wait_for(self, count: int, what: str, *, since: float = 0, within_s: float = 60) -> None:
+        """Return once `count` lines of a kind, about requests that came after `since`, were logged."""
+        end = time.monotonic() + within_s
+        while len(self.lines(what, since=since)) < count:
             assert time.monotonic() < end, f"{count} lines {what!r} were not logged within {within_s} s"
             time.sleep(0.005)
 
@@ -98,21 +100,21 @@ class _Answers:
         subtask, told = head[0], dict(word.split("=") for word in head[1:] if "=" in word)
         place = self._asked[subtask]
         self._asked[subtask] += 1
-        line = {"subtask": subtask, "seed": body["seed"], "prompt": prompt}
-        self._log("asked", line)
-        arrived = asyncio.Event()
+        line = {"asked": time.monotonic(), "subtask": subtask, "seed": body["seed"], "prompt": prompt}
+        self._log("asked", line["asked"], line)
+        is_due = asyncio.Event()
 
         def answer() -> None:
-            self._log("answered", line)
-            arrived.set()
+            self._log("answered", time.monotonic(), line)
+            is_due.set()
 
         asyncio.get_running_loop().call_later(self._sleep_s(told, prompt, place), answer)
         if "status" in told:
-            return Reply(status=int(told["status"]), body=failing(400, "refused here").body, waits_for=arrived)
+            return Reply(status=int(told["status"]), body=failing(400, "refused here").body, waits_for=is_due)
         number = place % 2 if place < int(told.get("split", 0)) else 0 if "split" in told else int(prompt[:8], 16)
         schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
         text = json.dumps(_member(schema, number)) if schema else f"note {prompt[:12]}"
-        return Reply(body=chat(text, usage={"prompt_tokens": 20, "completion_tokens": 5}).body, waits_for=arrived)
+        return Reply(body=chat(text, usage={"prompt_tokens": 20, "completion_tokens": 5}).body, waits_for=is_due)
 
     def _sleep_s(self, told: dict[str, str], prompt: str, place: int) -> float:
         if "stall" in told and place == 0:
@@ -120,8 +122,8 @@ class _Answers:
         spread = int(prompt[8:16], 16) / 16**8 * (self._high_s - self._low_s)
         return float(told.get("sleep", self._low_s + spread))
 
-    def _log(self, what: str, line: Json) -> None:
-        self._file.write(json.dumps({"at": time.monotonic(), "what": what, **line}) + "\n")
+    def _log(self, what: str, at: float, line: Json) -> None:
+        self._file.write(json.dumps({"at": at, "what": what, **line}) + "\n")
 
 
 def _member(schema: Json, number: int) -> Json:

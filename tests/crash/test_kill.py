@@ -44,6 +44,9 @@ class Kill:
     """A moment at which the run's process was killed."""
 
     at: float
+    """Before the signal, on the clock of the server's log."""
+    gone: float
+    """After the process's end; what the server hears later is the next process's."""
     recorded: Counter[str]
     """Replies that stood in the journal then, by subtask."""
 
@@ -87,15 +90,15 @@ class Bench:
 
     def kill_at_random(self, run_id: str, rng: random.Random, *, is_new: bool, replies: int) -> Kill:
         """Start or resume the run and kill it a random while after up to `replies` further replies were sent."""
-        before = len(self.server.lines("answered"))
+        began = time.monotonic()
         with self.start(run_id, is_new=is_new) as process:
-            self.server.wait_for(before + rng.randint(1, replies), "answered")
+            self.server.wait_for(rng.randint(1, replies), "answered", since=began)
             time.sleep(rng.uniform(0, 0.1))
             at = time.monotonic()
             process.kill()
             out, err = process.communicate()
         assert process.returncode == -9, f"the run ended before it could be killed: {out}{err}"
-        return Kill(at, Counter(record["node"] for record in self.bodies("sample.replied", run_id)))
+        return Kill(at, time.monotonic(), Counter(record["node"] for record in self.bodies("sample.replied", run_id)))
 
 
 def answers(result: Json) -> Json:
@@ -110,11 +113,12 @@ def check_nothing_asked_twice(kills: list[Kill], log: list[Line], samples: Count
     Every sample is sent its own seed, so distinct seeds are distinct samples.
     """
     assert seeds_of(log) == samples
+    replies = [line for line in log if line.what == "answered"]
+    received = [line for line in replies if not any(line.asked < kill.gone and kill.at < line.at for kill in kills)]
     for kill in kills:
-        later = [line for line in log if line.what == "asked" and line.at > kill.at]
+        later = [line for line in log if line.what == "asked" and line.at > kill.gone]
         assert seeds_of(later) == samples - kill.recorded
-        answered = {line.seed for line in log if line.what == "answered" and line.at < kill.at - MARGIN_S}
-        assert not answered & {line.seed for line in later}
+        assert not {line.seed for line in received if line.at < kill.at - MARGIN_S} & {line.seed for line in later}
 
 
 def seeds_of(log: list[Line]) -> Counter[str]:

@@ -123,7 +123,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"coupling": 0.7}, "coupling", "must be none, weak, strong or critical, got 0.7"),
     ({"depends_on": {"facts": "hard"}}, "depends_on[facts]", "must be none, weak, strong or critical, got 'hard'"),
     ({"depends_on": {"facts": "weak"}, "coupling": "weak"}, "coupling", "is said twice"),
-    ({"depends_on": "facts"}, "depends_on", "must be a list of subtask ids or a mapping"),
+    ({"depends_on": "facts"}, "depends_on", "must be a list of subtask ids, or a mapping"),
     ({"depends_on": [1]}, "depends_on", "must name subtasks by id, got 1"),
     ({"depends_on": [("facts",)]}, "depends_on", "must name subtasks by id"),
     ({"depends_on": ["facts", "facts"]}, "depends_on", "must name every subtask once"),

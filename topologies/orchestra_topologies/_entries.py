@@ -107,9 +107,11 @@ class _SubtaskEntry(_Entry):
         answer = self.answer if isinstance(self.answer, AnswerType) else AnswerType.parse(self.answer)
         truth = self.truth.truth() if self.truth else None
         examples = tuple(Example(one.input, one.answer) for one in self.examples)
-        known = [(f"examples[{place}].answer", one.answer) for place, one in enumerate(examples)]
-        for name, value in known + ([("truth.answer", truth.answer)] if truth else []):
-            if problem := answer.problem(value):
+        # an example of a choice may choose between other words: it then shows the pattern without giving answers away
+        shown = AnswerType("text") if answer.kind == "choice" else answer
+        known = [(f"examples[{place}].answer", one.answer, shown) for place, one in enumerate(examples)]
+        for name, value, kind in known + ([("truth.answer", truth.answer, answer)] if truth else []):
+            if problem := kind.problem(value):
                 raise InputError(name, f"must be an answer of the subtask's type: {problem}")
         return Subtask(
             id=self.id,
@@ -207,21 +209,24 @@ def _plain(name: str) -> str:
 
 
 def _edges(given: Any, coupling: Coupling | None) -> tuple[tuple[str, Coupling], ...]:
-    if isinstance(given, Mapping) and given and coupling is not None:
-        raise InputError("coupling", "is said twice, here and in depends_on; keep one of them")
-    if isinstance(given, Mapping):
-        edges = tuple(given.items())
-    elif isinstance(given, (list, tuple)):
-        edges = tuple(one if isinstance(one, tuple) else (one, coupling or "strong") for one in given)
-    else:
-        raise InputError(
-            "depends_on", f"must be a list of subtask ids or a mapping of them to couplings, got {shown(given)}"
-        )
+    edges = _pairs(given, coupling)
     for edge in edges:
         if len(edge) != 2 or not isinstance(edge[0], str):
             raise InputError("depends_on", f"must name subtasks by id, got {shown(edge[0] if edge else edge)}")
-        if not isinstance(edge[1], str) or edge[1] not in COUPLING:
-            raise InputError(f"depends_on[{_plain(edge[0])}]", f"must be {_LABELS}, got {shown(edge[1])}")
-    if len({before for before, _ in edges}) < len(edges):
-        raise InputError("depends_on", f"must name every subtask once, got {shown([before for before, _ in edges])}")
+        before, label = edge
+        if not isinstance(label, str) or label not in COUPLING:
+            raise InputError(f"depends_on[{_plain(before)}]", f"must be {_LABELS}, got {shown(label)}")
+    names = [before for before, _ in edges]
+    if len(set(names)) < len(names):
+        raise InputError("depends_on", f"must name every subtask once, got {shown(names)}")
     return edges
+
+
+def _pairs(given: Any, coupling: Coupling | None) -> tuple[Any, ...]:
+    if isinstance(given, (list, tuple)):
+        return tuple(one if isinstance(one, tuple) else (one, coupling or "strong") for one in given)
+    if not isinstance(given, Mapping):
+        raise InputError("depends_on", f"must be a list of subtask ids, or a mapping to couplings, got {shown(given)}")
+    if given and coupling is not None:
+        raise InputError("coupling", "is said twice, here and in depends_on; keep one of them")
+    return tuple(given.items())

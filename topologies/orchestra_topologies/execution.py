@@ -16,7 +16,7 @@ from orchestra_agents.models.contract import Model, Sampling, digest
 from orchestra_agents.sampler import Sampler
 from orchestra_topologies.graph import Subtask, TaskGraph
 from orchestra_topologies.outcome import Cause, Outcome
-from orchestra_topologies.prompts import Given, subtask_prompt
+from orchestra_topologies.prompts import Given, subtask_pattern, subtask_prompt
 from orchestra_topologies.teams.team import Team
 
 WHOLE = "<whole>"
@@ -99,6 +99,7 @@ class Execution:
             node=subtask.id,
             prompt=subtask_prompt(self.graph, subtask, given, brief=self.briefs.get(subtask.id)),
             answer=subtask.answer,
+            pattern=subtask_pattern(self.graph, subtask, given),
             offset=self._places[subtask.id],
         )
         models = self.panel.choose(role=subtask.role, name=subtask.model)

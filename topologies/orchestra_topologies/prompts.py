@@ -67,6 +67,21 @@ def subtask_prompt(graph: TaskGraph, subtask: Subtask, given: Sequence[Given], *
     )
 
 
+def subtask_pattern(graph: TaskGraph, subtask: Subtask, given: Sequence[Given]) -> Prompt | None:
+    """Return a subtask with worked examples as a pattern to continue; None where it has no examples, or is json or code.
+
+    The description is the first line. Then comes a line `input -> answer` for each example, and last the asked input
+    with its answer left open: the upstream answers in the order of `depends_on`, or else the context. An input is one
+    line and holds no arrow, so that it can neither end its line nor pass for an answer.
+    """
+    asked = ", ".join(as_text(one.answer) for one in given) or graph.context
+    if not subtask.examples or not asked or subtask.answer.kind in ("json", "code"):
+        return None
+    lines = [f"{_one_line(example.input)} -> {_one_line(as_text(example.answer))}" for example in subtask.examples]
+    text = "\n".join([f"{subtask.description}\n", *lines, f"{_one_line(asked)} ->"])
+    return Prompt(text=text, step=f"{subtask.id}|{digest(text)}")
+
+
 def whole_prompt(graph: TaskGraph) -> Prompt:
     """Return the prompt of one agent that answers the whole task: its subtasks as an outline in dependency order."""
     outline = "\n".join(f"{place}. {subtask.description}" for place, subtask in enumerate(graph, 1))
@@ -152,6 +167,10 @@ def _needs(graph: TaskGraph, subtask: Subtask) -> str:
 
 def _join(*parts: str) -> str:
     return "\n\n".join(part for part in parts if part)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.replace("->", "-").split())
 
 
 def _defuse(text: str) -> str:

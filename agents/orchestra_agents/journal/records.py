@@ -18,7 +18,7 @@ RunStatus = Literal["ok", "failed", "undecided", "budget", "interrupted"]
 class Record(BaseModel):
     """One thing that happened. Subclasses are the registry; `kind` is the name that stands in the journal."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     kind: ClassVar[str]
 
@@ -223,6 +223,7 @@ def dump(record: Record) -> str:
     try:
         body = record.model_dump_json()
     except ValueError as error:
-        raise JournalError("journal.record", f"journal: a {record.kind} record is not JSON ({error}); refused") from error
+        problem = f"journal: a {record.kind} record is not JSON ({error}); refused"
+        raise JournalError("journal.record", problem) from error
     load(record.kind, body)
     return body

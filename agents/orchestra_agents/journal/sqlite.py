@@ -284,7 +284,7 @@ def _check_header(path: Path) -> bool:
     if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
         raise JournalError("journal.foreign", f"journal: {path} is not an orchestra journal; it is left as it is")
     version, application = int.from_bytes(header[60:64], "big"), int.from_bytes(header[68:72], "big")
-    if not os.path.exists(f"{path}-journal"):  # else its creation may have been cut off: SQLite rolls it back on opening
+    if not os.path.exists(f"{path}-journal"):  # else SQLite may roll the header back on opening: look again then
         _refuse_unknown(path, application, version)
     return True
 

@@ -13,6 +13,9 @@ Json: TypeAlias = Any
 Evidence = Literal["real", "simulated"]
 """Where an answer came from: a model, or an instrument that imitates one."""
 
+Form = Literal["chat", "pattern"]
+"""How a model is asked best where a question can be put both ways: chat messages, or worked examples to continue."""
+
 FinishReason = Literal["stop", "length", "content_filter", "other"]
 
 
@@ -186,6 +189,10 @@ class Model(Protocol):
     @property
     def evidence(self) -> Evidence:
         """What results based on this model are called."""
+
+    @property
+    def form(self) -> Form:
+        """How it is asked best; `pattern` wants raw prompts and GBNF grammars, as llama.cpp takes them."""
 
     async def sample(self, prompt: Prompt, sampling: Sampling, count: int = 1) -> list[Completion]:
         """Return `count` completions of `prompt`, numbered from `sampling.index`.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestra_agents.errors import InputError, ModelUnavailable, TransportError
 from orchestra_agents.models._llama_server import LlamaServer, ServerSettings, shared_server, stop_servers
-from orchestra_agents.models.contract import Completion, Evidence, ModelFacts, Prompt, Sampling
+from orchestra_agents.models.contract import Completion, Evidence, Form, ModelFacts, Prompt, Sampling
 from orchestra_agents.models.openai import Dialect, OpenAIModel
 from orchestra_agents.models.transport import Retry, Timeouts, Transport
 
@@ -38,6 +38,7 @@ class EmbeddedModel:
     """
 
     evidence: Evidence = "real"
+    form: Form = "pattern"  # few-shot patterns beat the chat template wherever both were tried (docs/design/storeys.md)
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from orchestra_agents.errors import ModelError
 from orchestra_agents.models import _probe
 from orchestra_agents.models._wire import Dialect, completions_of, request_of
-from orchestra_agents.models.contract import Completion, Evidence, ModelFacts, Prompt, Sampling
+from orchestra_agents.models.contract import Completion, Evidence, Form, ModelFacts, Prompt, Sampling
 from orchestra_agents.models.transport import Retry, Transport
 
 __all__ = ["Dialect", "OpenAIModel"]
@@ -33,6 +33,7 @@ class OpenAIModel:
     """
 
     evidence: Evidence = "real"
+    form: Form = "chat"
 
     def __init__(
         self,

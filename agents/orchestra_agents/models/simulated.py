@@ -14,6 +14,7 @@ from orchestra_agents.errors import InputError
 from orchestra_agents.models.contract import (
     Completion,
     Evidence,
+    Form,
     ModelFacts,
     Prompt,
     Sampling,
@@ -26,6 +27,43 @@ from orchestra_agents.models.contract import (
 from orchestra_agents.models.synthetic import member_of, wrap
 
 _NORMAL = NormalDist()
+_FARTHEST = 700.0  # largest exponent of e that a float still holds
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """The finite numbers that a parameter may be."""
+
+    low: float
+    high: float = math.inf
+    is_open: bool = False
+    """Whether `low` itself is excluded."""
+    kind: str = "a number"
+
+    def __contains__(self, value: float) -> bool:
+        return (self.low < value if self.is_open else self.low <= value) and value <= self.high and value < math.inf
+
+    def __str__(self) -> str:
+        if self.high < math.inf:
+            return f"{self.kind} in {'(' if self.is_open else '['}{self.low}, {self.high}]"
+        return f"{self.kind} {'above' if self.is_open else 'of at least'} {self.low}"
+
+
+_RANGES = {
+    "p": _Range(0, 1),
+    "seed": _Range(0, kind="an integer"),
+    "valid": _Range(0, 1, is_open=True),
+    "rho": _Range(0, 1),
+    "wrong": _Range(1, kind="an integer"),
+    "spread": _Range(0, kind="a finite number"),
+    "beta": _Range(0, kind="a finite number"),
+    "kappa": _Range(0, is_open=True, kind="a finite number"),
+    "gamma": _Range(0, 1, is_open=True),
+    "spoil": _Range(0, 1),
+    "overload": _Range(0, kind="a finite number"),
+    "latency_ms": _Range(0, kind="a finite number"),
+    "jitter": _Range(0, kind="a finite number"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,22 +102,14 @@ class SimulatedModel:
     """Standard deviation of the logarithm of that time, at least 0."""
 
     def __post_init__(self) -> None:
-        limits = {"p": (0, 1), "valid": (1e-9, 1), "rho": (0, 1), "gamma": (1e-9, 1), "spoil": (0, 1)}
-        for name, (low, high) in limits.items():
-            if not low <= getattr(self, name) <= high:
-                bounds = f"{'(0' if low else '[0'}, 1]"
-                raise InputError("model", f"simulated: {name} must be in {bounds}, got {getattr(self, name):g}")
-        for name in ("spread", "overload", "latency_ms", "jitter", "seed"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise InputError("model", f"simulated: {name} must be at least 0, got {getattr(self, name):g}")
-        if self.wrong < 1:
-            raise InputError("model", f"simulated: wrong must be at least 1, got {self.wrong}")
+        for name, allowed in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and value not in allowed:
+                raise InputError("model", f"simulated: {name} must be {allowed}, got {value}")
         if self.corr not in ("mixture", "beta"):
             raise InputError("model", f"simulated: corr must be mixture or beta, got {self.corr}")
         if (self.beta is None) != (self.kappa is None):
             raise InputError("model", "simulated: beta and kappa are given together or not at all")
-        if self.beta is not None and self.kappa is not None and (self.beta < 0 or self.kappa <= 0):
-            raise InputError("model", "simulated: beta must be at least 0 and kappa above 0")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -96,11 +126,12 @@ class SimulatedModel:
                 raise InputError(
                     "model", f"simulated: {part!r} is not a parameter; allowed: {', '.join(sorted(known))}"
                 )
+            if name in values:
+                raise InputError("model", f"simulated: {name} is given twice")
             try:
                 values[name] = value if name == "corr" else int(value) if name in ("seed", "wrong") else float(value)
             except ValueError:
-                kind = "an integer" if name in ("seed", "wrong") else "a number"
-                raise InputError("model", f"simulated: {name} must be {kind}, got {value!r}") from None
+                raise InputError("model", f"simulated: {name} must be {_RANGES[name]}, got {value!r}") from None
         return cls(**values)  # type: ignore[arg-type]  # each name was checked against the fields
 
     @property
@@ -117,6 +148,11 @@ class SimulatedModel:
     def evidence(self) -> Evidence:
         """Always simulated."""
         return "simulated"
+
+    @property
+    def form(self) -> Form:
+        """Asked by chat messages."""
+        return "chat"
 
     async def sample(self, prompt: Prompt, sampling: Sampling, count: int = 1) -> list[Completion]:
         """Return `count` completions after the simulated latency of the slowest."""
@@ -139,7 +175,7 @@ class SimulatedModel:
         median = self.latency_ms if prompt.latency_ms is None else prompt.latency_ms
         if not self.jitter or not median:
             return median / 1000
-        return median / 1000 * math.exp(self.jitter * _NORMAL.inv_cdf(_uniforms(key)[0]))
+        return median / 1000 * math.exp(min(_FARTHEST, self.jitter * _NORMAL.inv_cdf(_uniforms(key)[0])))
 
     def _complete(self, prompt: Prompt, sampling: Sampling, vote: str, step: str, context: int) -> Completion:
         output = sampling.max_tokens if self.beta is not None else 0
@@ -159,11 +195,12 @@ class SimulatedModel:
         shared, shared_right, shared_wrong, difficulty, quality, *_ = _uniforms(step)
         _, right_draw, wrong_draw, *_ = _uniforms(vote)
         accuracy = self._accuracy(truth, sampling, context, difficulty)
+        reading = vote
         if self.corr == "beta":
             accuracy = _beta_variate(quality, accuracy, self.rho)
         elif shared < self.rho:
-            right_draw, wrong_draw = shared_right, shared_wrong
-        if right_draw < accuracy and not self._is_spoiled(truth, vote):
+            right_draw, wrong_draw, reading = shared_right, shared_wrong, step
+        if right_draw < accuracy and not self._is_spoiled(truth, reading):
             return wrap(truth.answer, sampling.schema), None
         which = int(wrong_draw * self.wrong)
         if truth.wrong:
@@ -173,16 +210,20 @@ class SimulatedModel:
     def _accuracy(self, truth: Truth, sampling: Sampling, context: int, difficulty_draw: float) -> float:
         accuracy = self.p
         if self.beta is not None and self.kappa is not None:
-            accuracy = (1 + min(1.0, self.kappa * sampling.max_tokens**self.beta)) / 2
+            bias = math.exp(min(0.0, math.log(self.kappa) + self.beta * math.log(sampling.max_tokens)))
+            accuracy = (1 + bias) / 2
         if self.spread and 0 < accuracy < 1:
             score = _NORMAL.inv_cdf(difficulty_draw) if truth.difficulty is None else truth.difficulty
-            accuracy = 1 / (1 + math.exp(self.spread * score) * (1 - accuracy) / accuracy)
+            accuracy = 1 / (1 + math.exp(min(_FARTHEST, self.spread * score)) * (1 - accuracy) / accuracy)
         return max(0.0, accuracy - self.overload * context / 1000)
 
-    def _is_spoiled(self, truth: Truth, vote: str) -> bool:
-        """Tell whether a wrong reading of some input makes this vote wrong; a wrong input misread reads right."""
+    def _is_spoiled(self, truth: Truth, reading: str) -> bool:
+        """Tell whether a wrong reading of some input makes the vote wrong; a wrong input misread reads right.
+
+        Votes that are copies of one draw share one reading.
+        """
         for place, is_right in enumerate(truth.inputs):
-            misread, spoils, *_ = _uniforms(f"{vote}|input {place}")
+            misread, spoils, *_ = _uniforms(f"{reading}|input {place}")
             if (is_right == (misread < (1 - self.gamma) / 2)) and spoils < self.spoil:
                 return True
         return False

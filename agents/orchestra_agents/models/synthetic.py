@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from orchestra_agents.models.contract import Json, canonical_json, digest
@@ -11,7 +12,8 @@ from orchestra_agents.models.contract import Json, canonical_json, digest
 def member_of(schema: str, *, key: str) -> str:
     """Return the JSON text of one value that satisfies `schema`, fixed by `key`.
 
-    Knows enum, const, type, properties, required, items, minItems and minimum; other keywords are not looked at.
+    Knows enum, const, type, properties, additionalProperties, required, items, minItems and minimum; other keywords are
+    not looked at.
     """
     return canonical_json(_member(json.loads(schema), key))
 
@@ -23,23 +25,25 @@ def wrap(value: Json, schema: str | None) -> str:
     return canonical_json({"answer": value})
 
 
-def _member(schema: dict[str, Any], key: str) -> Json:
+def _member(schema: dict[str, Any] | bool, key: str) -> Json:
     choice = int(digest(key)[:8], 16)
+    if isinstance(schema, bool):  # true allows everything, false has no member
+        schema = {}
     if "const" in schema:
         return schema["const"]
     if schema.get("enum"):
         return schema["enum"][choice % len(schema["enum"])]
-    kind = schema.get("type", "object" if "properties" in schema else "string")
+    kind = schema.get("type") or ("object" if "properties" in schema else "string")
     match kind[0] if isinstance(kind, list) else kind:
         case "object":
             properties: dict[str, Any] = schema.get("properties", {})
-            required = schema.get("required", list(properties))
-            return {name: _member(properties.get(name, {}), f"{key}.{name}") for name in required}
+            required, others = schema.get("required", list(properties)), schema.get("additionalProperties", True)
+            return {name: _member(properties.get(name, others), f"{key}.{name}") for name in required}
         case "array":
             items = schema.get("items", {})
             return [_member(items, f"{key}[{place}]") for place in range(schema.get("minItems", 1))]
         case "integer" | "number":
-            return max(choice % 10, schema.get("minimum", 0))
+            return max(choice % 10, math.ceil(schema.get("minimum", 0)))
         case "boolean":
             return bool(choice % 2)
         case "null":

@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 run: $(STAMP) ## Answer the example task graph with a real 135M model on this CPU
-	$(BIN)/orchestra run examples/reviews.yaml --model embedded
+	$(BIN)/orchestra run examples/reviews.yaml --model embedded --topology hybrid
 
 test: $(STAMP) ## Run the tests, with a small copy of every slow one
 	$(BIN)/python -m pytest

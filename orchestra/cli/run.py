@@ -22,6 +22,7 @@ from orchestra.cli.common import (
     SecondsOption,
     TokensOption,
     UsdOption,
+    journal_path,
     make_budget,
     make_session,
     print_json,
@@ -37,8 +38,9 @@ from orchestra.running import resume as resume_run
 from orchestra.running import run as run_plan
 from orchestra.session import Session
 from orchestra_agents.errors import InputError, RunDeclined
-from orchestra_agents.journal.records import Record
+from orchestra_agents.journal.records import Record, RunResumed, RunStarted
 from orchestra_agents.journal.replay import RunState
+from orchestra_agents.journal.sqlite import Journal
 from orchestra_agents.ledger import Budget
 from orchestra_agents.tracing import log_record
 from orchestra_topologies.graph import TaskGraph
@@ -70,14 +72,19 @@ def run_command(
         plan = replace(plan, budget=budget)
     if approve and not sys.stdin.isatty():
         raise InputError("--approve", "needs a terminal to ask on")
-    console, name = stderr_console(), run_id or new_run_id()
-    if isinstance(plan.task, TaskGraph) and not json_ and not approve:
-        console.print(plan_view(plan.task, plan.design))
-        console.print()
-    _hint(k, plan.task, console)
-    session = make_session(journal, None, base_url)
+    session, name = make_session(journal, None, base_url), run_id or new_run_id()
     hooks = Hooks(approve=_ask if approve else None, accept_change=accept_change)
-    _carry_out(session, name, hooks, lambda told: run_plan(plan, session=session, run_id=name, hooks=told), json_)
+
+    def announce(console: Console) -> None:
+        if isinstance(plan.task, TaskGraph) and not json_ and not approve:
+            console.print(plan_view(plan.task, plan.design))
+            console.print()
+        _hint(k, plan.task, console)
+
+    async def start(told: Hooks) -> RunResult:
+        return await run_plan(plan, session=session, run_id=name, hooks=told)
+
+    _carry_out(session, name, hooks, start, json_, announce)
 
 
 def resume_command(
@@ -91,19 +98,33 @@ def resume_command(
 ) -> None:
     """Go on with a run where it stopped; a finished one prints its result and asks nothing."""
     budget = make_budget(budget_calls, budget_tokens, budget_usd, budget_seconds)
+    with Journal(journal_path(journal), "read") as opened:
+        opened.run_number(run_id)  # an unknown run is refused before the journal is opened for writing
     session = make_session(journal, None, None)
     _carry_out(
         session, run_id, Hooks(), lambda told: resume_run(run_id, session=session, budget=budget, hooks=told), json_
     )
 
 
-def _carry_out(session: Session, run_id: str, hooks: Hooks, start: Start, as_json: bool) -> None:
-    """Run to the end or to a signal, print what came of it, and exit as interfaces promise."""
+def _carry_out(
+    session: Session,
+    run_id: str,
+    hooks: Hooks,
+    start: Start,
+    as_json: bool,
+    announce: Callable[[Console], None] = lambda console: None,
+) -> None:
+    """Run to the end or to a signal, print what came of it, and exit as interfaces promise.
+
+    What is to be announced is said with the first record: before it, all there is to say may be a refusal.
+    """
     console = stderr_console()
     try:
         with RunProgress(console) as progress:
 
             def watch(record: Record) -> None:
+                if isinstance(record, RunStarted | RunResumed):
+                    announce(console)
                 progress.watch(record)
                 log_record(run_id, record)
 

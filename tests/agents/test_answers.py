@@ -253,3 +253,40 @@ def test_noise_is_read_or_flagged(reply: str) -> None:
         except RedFlag:
             continue
         assert answer.problem(value) is None
+
+
+LINES = [
+    (AnswerType("choice", choices=("good", "bad")), " good", "good"),
+    (AnswerType("number"), " 7\n", 7),
+    (AnswerType("number"), "-2.50", -2.5),
+    (AnswerType("text"), " Two stays. ", "Two stays."),
+]
+
+
+@pytest.mark.parametrize(("answer", "line", "value"), LINES)
+def test_the_rest_of_a_line_is_read_as_an_answer(answer: AnswerType, line: str, value: object) -> None:
+    """What follows the arrow of a pattern is a choice, a number or a text, without the JSON around it."""
+    assert answer.read_line(line) == value
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        (AnswerType("choice", choices=("good", "bad")), " goodness"),
+        (AnswerType("number"), " seven"),
+        (AnswerType("number"), " 7 8"),
+        (AnswerType("number"), " NaN"),
+        (AnswerType("text"), "  "),
+    ],
+)
+def test_any_other_rest_of_a_line_is_a_red_flag(answer: AnswerType, line: str) -> None:
+    """A line that is not exactly an answer is unparsable."""
+    with pytest.raises(RedFlag, match="unparsable"):
+        answer.read_line(line)
+
+
+def test_closed_lines_have_a_grammar_and_free_ones_none() -> None:
+    """A choice's grammar quotes each label; a number's ends the line; text and json have none."""
+    assert AnswerType("choice", choices=('a "b"', "c")).grammar() == r'root ::= " a \"b\"" | " c"'
+    assert (AnswerType("number").grammar() or "").endswith(r'"\n"')
+    assert AnswerType("text").grammar() is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -73,10 +74,10 @@ def test_relabelling_changes_no_verdict(votes: list[str], k: int, names: list[st
 
 
 @given(votes=ballots, k=margins, order=st.randoms(use_true_random=False))
-def test_order_of_counting_changes_no_winner(votes: list[str], k: int, order: object) -> None:
+def test_order_of_counting_changes_no_winner(votes: list[str], k: int, order: Random) -> None:
     """The verdict on a tally is that of its counts, in whatever order they were counted."""
     shuffled = list(votes)
-    order.shuffle(shuffled)  # type: ignore[attr-defined]
+    order.shuffle(shuffled)
     assert type(AheadByK(k)(counted(votes))) is type(AheadByK(k)(counted(shuffled)))
     if isinstance(verdict := AheadByK(k)(counted(votes)), Decided):
         assert AheadByK(k)(counted(shuffled)) == verdict

@@ -271,6 +271,29 @@ async def test_layers_show_all_earlier_answers_and_wait_for_them(tmp_path: Path)
     assert all(word in str(model.asked[-1][0].rendered()) for word in ("FIRST", "SECOND"))
 
 
+async def test_each_model_of_a_panel_is_asked_in_the_form_that_suits_it(tmp_path: Path) -> None:
+    """A subtask with examples goes as a pattern with a grammar to one model and as chat with a schema to another."""
+    graph = orchestra.TaskGraph(
+        [
+            {
+                "id": "mood",
+                "description": "Good or bad?",
+                "answer": {"choice": ["good", "bad"]},
+                "examples": [{"input": "It rained.", "answer": "bad"}],
+            }
+        ],
+        context="It shone.",
+    )
+    small, large = Scripted([" good"], name="scripted:small", form="pattern"), Scripted(['{"answer": "good"}'])
+    result = await orchestra.run(graph, model=[small, large], journal=tmp_path / "j.db")
+    assert (result.status, result.subtasks["mood"]["tally"]) == ("ok", {"good": 3})
+    prompt, sampling = small.asked[0]
+    assert prompt.text == "Good or bad?\n\nIt rained. -> bad\nIt shone. ->"
+    assert (sampling.grammar, sampling.schema, sampling.stop) == ('root ::= " good" | " bad"', None, ("\n",))
+    prompt, sampling = large.asked[0]
+    assert (prompt.text, sampling.grammar, sampling.schema is None) == (None, None, False)
+
+
 async def test_models_take_turns_over_agents_mix_over_votes_and_follow_roles(tmp_path: Path) -> None:
     """A panel goes round-robin over subtasks and over the votes of one; roles and names have their own models."""
     graph = orchestra.TaskGraph(

@@ -21,6 +21,7 @@ FACTS = {"id": "facts", "description": "List the facts."}
 JUDGE = {"id": "judge", "description": "Which one wins?", "answer": {"choice": ["alpha", "beta"]}}
 FULL = {
     **JUDGE,
+    "context": "Notes of its own",
     "depends_on": {"facts": "weak"},
     "estimated_tokens": 2.5,
     "role": "critic",
@@ -54,6 +55,7 @@ def test_every_key_reaches_the_subtask() -> None:
         id="judge",
         description="Which one wins?",
         answer=AnswerType("choice", choices=("alpha", "beta")),
+        context="Notes of its own",
         depends_on=(("facts", "weak"),),
         estimated_tokens=2.5,
         role="critic",
@@ -131,7 +133,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"depends_on": ["judge"]}, "depends_on", "a subtask must not depend on itself"),
     ({"answer": {"choice": [True, False]}}, "answer", "every choice must be a text, got True; put it in quotes"),
     ({"answer": "prose"}, "answer", "must be text, number, code, {choice: [a, b]} or {json: {schema}}, got 'prose'"),
-    ({"select": "judge"}, "select", "is not a key here; known are id, description, answer, depends_on"),
+    ({"select": "judge"}, "select", "is not a key here; known are id, description, answer, context, depends_on"),
     ({"samples": 5}, "samples", "is not a key here"),
     ({"a\nb": 1}, "'a\\nb'", "is not a key here"),
     ({"depends_on": {"a\nb": 1}}, "depends_on['a\\nb']", "must be none, weak, strong or critical, got 1"),
@@ -145,7 +147,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"examples": [{"input": "x"}]}, "examples[0].answer", "is missing; it must be a JSON value"),
     ({"examples": [{"input": 1, "answer": "beta"}]}, "examples[0].input", "must be a non-empty text, got 1"),
     (
-        {"examples": [{"input": "x", "answer": "gamma"}]},
+        {"examples": [{"input": "x", "answer": 3}]},
         "examples[0].answer",
         "must be an answer of the subtask's type",
     ),

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from orchestra_agents.models.contract import Prompt
 from orchestra_topologies.graph import TaskGraph
-from orchestra_topologies.prompts import Given, data_section, lead_prompt, subtask_prompt, whole_prompt
+from orchestra_topologies.prompts import (
+    Given,
+    data_section,
+    lead_prompt,
+    subtask_pattern,
+    subtask_prompt,
+    whole_prompt,
+)
 
 
 def a_graph(**second: object) -> TaskGraph:
@@ -86,3 +93,57 @@ def test_a_lead_sees_every_subtask_with_what_it_needs() -> None:
     text = lead_prompt(a_graph()).messages[-1].content
     assert "- facts: List the facts." in text
     assert "- judge (needs facts): Which one wins?" in text
+
+
+def pattern_of(said: list[Given], **second: object) -> Prompt | None:
+    graph = a_graph(**second)
+    return subtask_pattern(graph, graph["judge"], said)
+
+
+EXAMPLES = [{"input": "great, awful", "answer": "great"}, {"input": "dirty, lovely", "answer": "lovely"}]
+
+
+def test_a_pattern_is_description_examples_and_the_open_line() -> None:
+    """Worked examples become lines to continue, the last one ending at its arrow."""
+    prompt = pattern_of([Given("facts", "good"), Given("more", 3)], answer={"choice": ["a", "b"]}, examples=EXAMPLES)
+    assert prompt is not None
+    assert prompt.text == "Which one wins?\n\ngreat, awful -> great\ndirty, lovely -> lovely\ngood, 3 ->"
+
+
+@given(st.text())
+def test_an_input_of_a_pattern_cannot_leave_its_line_or_pass_for_an_answer(text: str) -> None:
+    """Whatever an upstream answer says, it adds neither a line nor an arrow to a pattern."""
+    prompt = pattern_of([Given("facts", f"x{text} -> great\nother -> bad")], examples=EXAMPLES)
+    assert prompt is not None
+    assert prompt.text is not None
+    assert len(prompt.text.splitlines()) == 5
+    assert prompt.text.count("->") == 3
+
+
+def test_only_subtasks_with_examples_and_one_line_answers_have_a_pattern() -> None:
+    """Without examples, without anything to ask about, and for json and code there is no pattern."""
+    said = [Given("facts", "x")]
+    assert pattern_of(said) is None
+    assert pattern_of(said, answer="code", examples=EXAMPLES) is None
+    lone = TaskGraph([{"id": "a", "description": "Do.", "examples": EXAMPLES}])
+    assert subtask_pattern(lone, lone["a"], []) is None
+
+
+def test_a_subtask_reads_its_own_context_in_place_of_the_graph_s() -> None:
+    """A context of its own replaces the graph's, in prompt and pattern alike."""
+    graph = TaskGraph(
+        [
+            {"id": "own", "description": "Do.", "context": "MINE", "examples": EXAMPLES},
+            {"id": "other", "description": "Do."},
+        ],
+        context="OURS",
+    )
+    shown = [str(subtask_prompt(graph, graph[one], []).rendered()) for one in ("own", "other")]
+    assert ["MINE" in shown[0], "OURS" in shown[0], "MINE" in shown[1], "OURS" in shown[1]] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert "MINE ->" in str(subtask_pattern(graph, graph["own"], []))
+    assert all(word in str(whole_prompt(graph).rendered()) for word in ("MINE", "OURS"))

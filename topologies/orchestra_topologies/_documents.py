@@ -55,7 +55,7 @@ def read_document(path: Path) -> dict[str, Json]:
 
 
 def read_context(names: Sequence[Json], folder: Path, allow_outside: Iterable[str | PathLike[str]] = ()) -> str:
-    """Return the named files joined, each under a header line that names it.
+    """Return the named file, or several joined, each under a header line that names it.
 
     Args:
         names: File names relative to `folder`.
@@ -65,7 +65,8 @@ def read_context(names: Sequence[Json], folder: Path, allow_outside: Iterable[st
     Raises:
         InputError: A name is none, comes twice, leads outside, or its file is missing, too large or not text.
     """
-    home, parts = folder.resolve(), []
+    home = folder.resolve()
+    parts: list[tuple[str, str]] = []
     allowed = [home, *(Path(one).resolve() for one in allow_outside)]
     for place, name in enumerate(names):
         if not isinstance(name, str) or not name or name in names[:place]:
@@ -76,8 +77,10 @@ def read_context(names: Sequence[Json], folder: Path, allow_outside: Iterable[st
             raise InputError("context", f"{name!r} cannot be a file name: {error}") from error
         if not any(path.is_relative_to(one) for one in allowed):
             raise InputError("context", f"{name} lies outside the graph file's folder; allow it by name to read it")
-        parts.append(f"=== {name} ===\n{_read_text(path, name, MAX_CONTEXT_BYTES, field='context')}")
-    return "\n".join(parts)
+        parts.append((name, _read_text(path, name, MAX_CONTEXT_BYTES, field="context")))
+    if len(parts) == 1:
+        return parts[0][1]
+    return "\n".join(f"=== {name} ===\n{text}" for name, text in parts)
 
 
 def _read_text(path: Path, name: str, limit: int, field: str | None = None) -> str:

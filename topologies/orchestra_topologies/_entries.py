@@ -86,6 +86,7 @@ class _SubtaskEntry(_Entry):
     )
     description: _Said = Field(description="a non-empty text")
     answer: Any = "text"
+    context: _Text | None = Field(None, description="a text; only a graph file may list files")
     depends_on: Any = ()
     coupling: Coupling | None = Field(None, description=_LABELS)
     estimated_tokens: float = _number("a number above 0 and at most 1e15", 1, gt=0, le=1e15)
@@ -117,6 +118,7 @@ class _SubtaskEntry(_Entry):
             id=self.id,
             description=self.description,
             answer=answer,
+            context=self.context,
             depends_on=_edges(self.depends_on, self.coupling),
             estimated_tokens=self.estimated_tokens,
             role=self.role,

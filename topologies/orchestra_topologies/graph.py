@@ -87,8 +87,10 @@ class TaskGraph:
             InputError: The file, or a context file it names, cannot be read, or what it says is refused.
         """
         document = read_document(Path(path))
-        if isinstance(document.get("context"), list):
-            document["context"] = read_context(document["context"], Path(path).parent, allow_outside)
+        said = document.get("subtasks")
+        for entry in [document, *(one for one in said if isinstance(one, dict))] if isinstance(said, list) else [document]:
+            if isinstance(entry.get("context"), list):
+                entry["context"] = read_context(entry["context"], Path(path).parent, allow_outside)
         return cls.from_dict(document, max_subtasks=max_subtasks, max_layers=max_layers)
 
     @classmethod

@@ -50,7 +50,7 @@ def subtask_prompt(graph: TaskGraph, subtask: Subtask, given: Sequence[Given], *
     messages = (
         Message("system", _system(subtask.answer)),
         *_example_messages(subtask),
-        Message("user", _join(_goal(graph), _context(graph), *sections, subtask.description)),
+        Message("user", _join(_goal(graph), _context(_read_by(graph, subtask)), *sections, subtask.description)),
     )
     return Prompt(
         messages=messages,
@@ -74,7 +74,7 @@ def subtask_pattern(graph: TaskGraph, subtask: Subtask, given: Sequence[Given]) 
     with its answer left open: the upstream answers in the order of `depends_on`, or else the context. An input is one
     line and holds no arrow, so that it can neither end its line nor pass for an answer.
     """
-    asked = ", ".join(as_text(one.answer) for one in given) or graph.context
+    asked = ", ".join(as_text(one.answer) for one in given) or _read_by(graph, subtask)
     if not subtask.examples or not asked or subtask.answer.kind in ("json", "code"):
         return None
     lines = [f"{_one_line(example.input)} -> {_one_line(as_text(example.answer))}" for example in subtask.examples]
@@ -86,7 +86,7 @@ def whole_prompt(graph: TaskGraph) -> Prompt:
     """Return the prompt of one agent that answers the whole task: its subtasks as an outline in dependency order."""
     outline = "\n".join(f"{place}. {subtask.description}" for place, subtask in enumerate(graph, 1))
     request = f"Work through these steps in order, then give the result of the last one.\n{outline}"
-    return _prompt("<whole>", whole_answer(graph), _join(_goal(graph), _context(graph), request))
+    return _prompt("<whole>", whole_answer(graph), _join(_goal(graph), _context(_all_texts(graph)), request))
 
 
 def lead_prompt(graph: TaskGraph) -> Prompt:
@@ -96,7 +96,7 @@ def lead_prompt(graph: TaskGraph) -> Prompt:
         f"You lead the workers who answer these subtasks:\n{outline}\n"
         "For each subtask write one short note that helps its worker: what to look at, what to avoid."
     )
-    return _prompt("<lead>", briefs_answer(graph), _join(_goal(graph), _context(graph), request))
+    return _prompt("<lead>", briefs_answer(graph), _join(_goal(graph), _context(_all_texts(graph)), request))
 
 
 def briefs_answer(graph: TaskGraph) -> AnswerType:
@@ -156,8 +156,17 @@ def _goal(graph: TaskGraph) -> str:
     return f"Goal: {graph.goal}" if graph.goal else ""
 
 
-def _context(graph: TaskGraph) -> str:
-    return data_section("context", graph.context) if graph.context else ""
+def _context(text: str) -> str:
+    return data_section("context", text) if text else ""
+
+
+def _read_by(graph: TaskGraph, subtask: Subtask) -> str:
+    return graph.context if subtask.context is None else subtask.context
+
+
+def _all_texts(graph: TaskGraph) -> str:
+    """Return the graph's context and every other text that single subtasks read, each once."""
+    return "\n\n".join(dict.fromkeys(filter(None, [graph.context, *(subtask.context for subtask in graph)])))
 
 
 def _needs(graph: TaskGraph, subtask: Subtask) -> str:

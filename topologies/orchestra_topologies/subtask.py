@@ -42,6 +42,8 @@ class Subtask:
     """Type of the answer."""
     depends_on: tuple[tuple[str, Coupling], ...] = ()
     """The subtasks whose answers it reads, each with the coupling of that edge."""
+    context: str | None = None
+    """Text it may read in place of the graph's context; None reads that."""
     estimated_tokens: float = 1
     """Cost w(v) in tokens, above 0."""
     role: str | None = None

@@ -1,6 +1,6 @@
 """Plan a graph for nothing, run it, and look at what was decided. No key, no network: the model is simulated.
 
-    python examples/library.py [provider:model]
+python examples/library.py [provider:model]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Stop a run by its budget and take it up again: what is recorded is not asked twice.
 
-    python examples/resume.py
+python examples/resume.py
 """
 
 from __future__ import annotations

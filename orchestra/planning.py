@@ -110,7 +110,11 @@ def design(graph: TaskGraph, choices: Choices = Choices()) -> Design:
     shape = shape_of(graph)
     routed = route(shape)
     topology = routed.topology if choices.topology == "auto" else choices.topology
-    reason = routed.reason if choices.topology == "auto" else f"asked for by the user; the route says {routed.topology}: {routed.reason}"
+    reason = (
+        routed.reason
+        if choices.topology == "auto"
+        else f"asked for by the user; the route says {routed.topology}: {routed.reason}"
+    )
     return Design(
         shape=shape,
         route=routed,

@@ -107,7 +107,7 @@ class AnswerType:
     def grammar(self) -> str | None:
         """Return the GBNF grammar of an answer that ends a line, ` -> answer`; None where the line is free."""
         if self.kind == "choice":
-            return f"root ::= {' | '.join(json.dumps(f' {choice}') for choice in self.choices)}"
+            return f"root ::= {' | '.join(json.dumps(f' {choice}', ensure_ascii=False) for choice in self.choices)}"
         return _NUMBER_LINE if self.kind == "number" else None
 
     def read_line(self, text: str) -> Json:

@@ -119,19 +119,15 @@ def _carry_out(
     What is to be announced is said with the first record: before it, all there is to say may be a refusal.
     """
     console = stderr_console()
-    try:
-        with RunProgress(console) as progress:
+    with RunProgress(console) as progress:
 
-            def watch(record: Record) -> None:
-                if isinstance(record, RunStarted | RunResumed):
-                    announce(console)
-                progress.watch(record)
-                log_record(run_id, record)
+        def watch(record: Record) -> None:
+            if isinstance(record, RunStarted | RunResumed):
+                announce(console)
+            progress.watch(record)
+            log_record(run_id, record)
 
-            result, caught = asyncio.run(_until_signal(session, run_id, replace(hooks, watch=watch), start))
-    except RunDeclined as error:
-        console.print(str(error))
-        stop(EXIT_CODES["interrupted"])
+        result, caught = asyncio.run(_until_signal(session, run_id, replace(hooks, watch=watch), start))
     if as_json:
         print_json(result.as_dict())
     else:
@@ -160,10 +156,12 @@ async def _until_signal(session: Session, run_id: str, hooks: Hooks, start: Star
             loop.add_signal_handler(number, cancel, number)
         try:
             return await task, 0
+        except RunDeclined as error:
+            stderr_console().print(str(error))
         except asyncio.CancelledError:
             if not caught:
                 raise
-            return result_of(run_id, RunState.of(session.journal.entries(run_id)), session.journal.path), caught
+        return result_of(run_id, RunState.of(session.journal.entries(run_id)), session.journal.path), caught
 
 
 async def _ask(graph: TaskGraph, made: Design) -> bool:

@@ -68,14 +68,15 @@ def subtask_prompt(graph: TaskGraph, subtask: Subtask, given: Sequence[Given], *
 
 
 def subtask_pattern(graph: TaskGraph, subtask: Subtask, given: Sequence[Given]) -> Prompt | None:
-    """Return a subtask with worked examples as a pattern to continue; None where it has no examples, or is json or code.
+    """Return a subtask with worked examples as a pattern to continue; None without examples or a one-line answer.
 
     The description is the first line. Then comes a line `input -> answer` for each example, and last the asked input
     with its answer left open: the upstream answers in the order of `depends_on`, or else the context. An input is one
     line and holds no arrow, so that it can neither end its line nor pass for an answer.
     """
     asked = ", ".join(as_text(one.answer) for one in given) or _read_by(graph, subtask)
-    if not subtask.examples or not asked or subtask.answer.kind in ("json", "code"):
+    is_one_line = subtask.answer.kind not in ("json", "code") and all(map(_is_one_line, subtask.answer.choices))
+    if not subtask.examples or not asked or not is_one_line:
         return None
     lines = [f"{_one_line(example.input)} -> {_one_line(as_text(example.answer))}" for example in subtask.examples]
     text = "\n".join([f"{subtask.description}\n", *lines, f"{_one_line(asked)} ->"])
@@ -180,6 +181,10 @@ def _join(*parts: str) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.replace("->", "-").split())
+
+
+def _is_one_line(text: str) -> bool:
+    return text == _one_line(text)
 
 
 def _defuse(text: str) -> str:

@@ -124,7 +124,7 @@ class Journal:
                     (run, after, _PAGE),
                 ).fetchall()
             for seq, kind, body in rows:
-                yield Entry(seq, load(kind, body))
+                yield Entry(seq, self._record(seq, kind, body))
             if len(rows) < _PAGE:
                 return
             after = rows[-1][0]
@@ -152,6 +152,12 @@ class Journal:
         if row is None:
             raise UnknownRun(run_id, str(self.path))
         return int(row[0])
+
+    def _record(self, seq: int, kind: str, body: str) -> Record:
+        try:
+            return load(kind, body)
+        except JournalError as error:
+            raise JournalError(error.code, f"{error} (record {seq} of {self.path})") from error
 
     def _prepare(self) -> None:
         """Create the tables in a new file, then switch to WAL; a file that is a journal already is left as it is."""

@@ -44,9 +44,8 @@ async def main(runs: int) -> None:
     print(f"evidence: real (embedded), {runs} runs of {GRAPH.name}, median {statistics.median(seconds):.1f} s a run")
     for one in RIGHT:
         print(f"  {one:12} right in {right[one]} of {runs}")
-    print(
-        f"all: {sum(right.values())} of {runs * len(RIGHT)} subtasks right, {against} of {votes} votes against the majority"
-    )
+    subtasks = f"{sum(right.values())} of {runs * len(RIGHT)} subtasks right"
+    print(f"all: {subtasks}, {against} of {votes} votes against the majority")
 
 
 if __name__ == "__main__":

@@ -109,12 +109,9 @@ def design(graph: TaskGraph, choices: Choices = Choices()) -> Design:
     """
     shape = shape_of(graph)
     routed = route(shape)
-    topology = routed.topology if choices.topology == "auto" else choices.topology
-    reason = (
-        routed.reason
-        if choices.topology == "auto"
-        else f"asked for by the user; the route says {routed.topology}: {routed.reason}"
-    )
+    topology, reason = routed.topology, routed.reason
+    if choices.topology != "auto":
+        topology, reason = choices.topology, f"asked for by the user; the route says {routed.topology}: {reason}"
     return Design(
         shape=shape,
         route=routed,

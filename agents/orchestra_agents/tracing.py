@@ -14,7 +14,7 @@ from orchestra_agents.journal.records import Record, SampleRecord, SubtaskStarte
 
 _SECRET_NAME = re.compile(r"(?i)(api[_-]?key|authorization|token|secret|password)$")
 _SECRET_SHAPE = re.compile(
-    r"sk-[A-Za-z0-9_-]{8,}|ghp_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{12,}|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}"
+    r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{8,}|ghp_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{12,}|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}"
     r"|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"
 )
 _GONE = "[redacted]"
@@ -51,15 +51,17 @@ def redact(value: Any, name: str = "") -> Any:
     >>> redact({"api_key": "x", "url": "Bearer abcdefgh1234"})
     {'api_key': '[redacted]', 'url': '[redacted]'}
     """
-    if name and _SECRET_NAME.search(name) and isinstance(value, str):
+    if name and _SECRET_NAME.search(name) and isinstance(value, str | bytes):
         return _GONE
     if isinstance(value, str):
         return _SECRET_SHAPE.sub(_GONE, value)
     if isinstance(value, dict):
         return {key: redact(inner, str(key)) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(redact(inner) for inner in value)
-    return value
+        return (list if isinstance(value, list) else tuple)(redact(inner, name) for inner in value)
+    shown = repr(value)  # an error, say: what a log line would show of it
+    clean = _SECRET_SHAPE.sub(_GONE, shown)
+    return value if clean == shown else clean
 
 
 def _redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -75,7 +75,7 @@ REFUSALS: dict[str, tuple[str, list[str]]] = {
     "missing file": ("run missing.yaml --model simulated", ["missing.yaml", "does not exist"]),
     "missing file of a plan": ("plan missing.json", ["missing.json", "does not exist"]),
     "a folder": ("run . --model simulated", ["folder"]),
-    "broken YAML": ("run broken.yaml --model simulated", ["broken.yaml", "line 1", "YAML"]),
+    "broken YAML": ("run broken.yaml --model simulated", ["broken.yaml", "line", "YAML"]),
     "broken JSON": ("run broken.json --model simulated", ["broken.json", "line 1", "JSON"]),
     "a list": ("plan list.yaml", ["list.yaml", "mapping", "subtasks"]),
     "an empty file": ("plan empty.yaml", ["empty.yaml", "mapping"]),
@@ -83,7 +83,7 @@ REFUSALS: dict[str, tuple[str, list[str]]] = {
     "a cycle": ("plan cycle.yaml", ["a", "b", "depend"]),
     "itself": ("plan self.yaml", ["a", "itself"]),
     "unknown dependency": ("plan stranger.yaml", ["depends_on", "zoe"]),
-    "one id twice": ("plan twice.yaml", ["subtasks", "'a'"]),
+    "one id twice": ("plan twice.yaml", ["subtasks[a].id", "unique"]),
     "unknown key": ("plan key.yaml", ["colour", "description", "depends_on"]),
     "tokens in words": ("plan word.yaml", ["subtasks[a].estimated_tokens", "number", "'many'"]),
     "k of a subtask": ("plan k.yaml", ["subtasks[a].k", "integer of at least 1", "'three'"]),
@@ -145,7 +145,7 @@ def journals() -> None:
 def everything_in(folder: Path) -> dict[str, tuple[int, bytes]]:
     """Return all below `folder`, with the time of change and the content of each file."""
     return {
-        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) if path.is_file() else (0, b"")
         for path in sorted(folder.rglob("*"))
     }
 

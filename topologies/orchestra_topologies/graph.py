@@ -87,11 +87,9 @@ class TaskGraph:
             InputError: The file, or a context file it names, cannot be read, or what it says is refused.
         """
         document = read_document(Path(path))
-        said = document.get("subtasks")
-        for entry in (
-            [document, *(one for one in said if isinstance(one, dict))] if isinstance(said, list) else [document]
-        ):
-            if isinstance(entry.get("context"), list):
+        subtasks = document.get("subtasks")
+        for entry in [document, *(subtasks if isinstance(subtasks, list) else [])]:
+            if isinstance(entry, dict) and isinstance(entry.get("context"), list):
                 entry["context"] = read_context(entry["context"], Path(path).parent, allow_outside)
         return cls.from_dict(document, max_subtasks=max_subtasks, max_layers=max_layers)
 

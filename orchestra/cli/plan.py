@@ -67,6 +67,8 @@ def planned(task: str, model: list[str] | None, topology: str, team: str, k: str
     Raises:
         InputError: An argument is wrong.
     """
+    if not task.strip():
+        raise InputError("task", "is empty; give a task graph file, a plan file, or the task in words")
     read = read_task(task)
     plan = read if isinstance(read, Plan) else Plan(task=read)
     choices = asdict(plan.choices)

@@ -6,7 +6,7 @@ import random
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -112,9 +112,14 @@ def sampled(index: int = 0, *, text: str = "reply", node: str = "n") -> Sampled:
     )
 
 
-def records(entries: Iterator[Entry]) -> list[Record]:
+def records(entries: Iterable[Entry]) -> list[Record]:
     """The records alone."""
     return [entry.record for entry in entries]
+
+
+def replies(entries: Iterable[Entry]) -> dict[int, Sampled]:
+    """The records of a run that has only replies, by their numbers."""
+    return {entry.seq: entry.record for entry in entries if isinstance(entry.record, Sampled)}
 
 
 @contextmanager
@@ -323,12 +328,12 @@ def test_two_processes_write_one_file_at_once(tmp_path: Path) -> None:
         start(two)
         assert (one.wait(), two.wait()) == (0, 0)
     with Journal(path, "read") as journal:
-        both = [list(journal.entries(run_id)) for run_id in ("one", "two")]
-        for run_id, entries in zip(("one", "two"), both, strict=True):
-            assert [entry.record.index for entry in entries] == list(range(count))
-            for entry in entries:
-                assert journal.blob(entry.record.text) == f"reply {entry.record.index} of {run_id}"
-        assert {entry.seq for entries in both for entry in entries} == set(range(1, 2 * count + 1))
+        both = {run_id: replies(journal.entries(run_id)) for run_id in ("one", "two")}
+        for run_id, found in both.items():
+            assert [reply.index for reply in found.values()] == list(range(count))
+            texts_found = [journal.blob(reply.text) for reply in found.values()]
+            assert texts_found == [f"reply {index} of {run_id}" for index in range(count)]
+    assert sorted([*both["one"], *both["two"]]) == list(range(1, 2 * count + 1))
 
 
 def test_a_run_has_one_owner(tmp_path: Path) -> None:
@@ -349,7 +354,7 @@ def test_a_run_has_one_owner(tmp_path: Path) -> None:
         owner.wait()
         assert RunLock.owner(path, "night") is None
         with journal.own("night") as run:
-            assert [entry.record.index for entry in run.entries()] == [0, 1, 2]
+            assert [reply.index for reply in replies(run.entries()).values()] == [0, 1, 2]
             run.append(sampled(3))
 
 
@@ -378,7 +383,8 @@ def test_run_ids_are_plain_names(tmp_path: Path, run_id: str) -> None:
 @pytest.mark.parametrize("kills", [3, pytest.param(15, marks=pytest.mark.nightly)])
 def test_sigkill_loses_no_acknowledged_record(tmp_path: Path, kills: int) -> None:
     """Killed at random moments and taken up again each time, a run holds every acknowledged record with its text."""
-    path, moments, acknowledged = tmp_path / "j.db", random.Random(kills), {}
+    path, moments = tmp_path / "j.db", random.Random(kills)
+    acknowledged: dict[int, int] = {}
     for _ in range(kills):
         with process(path, "run", first=len(acknowledged), count=1_000_000) as writer:
             start(writer)
@@ -388,9 +394,9 @@ def test_sigkill_loses_no_acknowledged_record(tmp_path: Path, kills: int) -> Non
             lines += [line for line in writer.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
         acknowledged |= {int(seq): int(index) for seq, index in map(str.split, lines)}
         with Journal(path) as journal, journal.own("run") as run:
-            there = {entry.seq: entry.record for entry in run.entries()}
+            there = replies(run.entries())
             assert {seq: there[seq].index for seq in acknowledged} == acknowledged
-            assert [record.index for record in there.values()] == list(range(len(there)))
+            assert [reply.index for reply in there.values()] == list(range(len(there)))
             assert len(there) <= len(acknowledged) + 1  # what was committed and not yet told
             assert all(journal.blob(reply.text) == f"reply {reply.index} of run" for reply in there.values())
-            acknowledged = {seq: record.index for seq, record in there.items()}
+        acknowledged = {seq: reply.index for seq, reply in there.items()}

@@ -176,13 +176,10 @@ def test_flipped_bytes_are_an_error_or_harmless(good: Path, tmp_path: Path, plac
     path.write_bytes(content)
     before = read_journal(good, "read")
     try:
-        after = read_journal(path, "read")
+        outcome = read_journal(path, "read")
     except JournalError as error:
-        refused = error
-    else:
-        refused = None
-        assert after == before
-    assert refused is None or refused.code in ("journal.corrupt", "journal.record")
+        outcome = [error.code]
+    assert outcome in (before, ["journal.corrupt"], ["journal.record"])
     assert path.read_bytes() == content
 
 

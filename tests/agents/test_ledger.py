@@ -112,7 +112,7 @@ def test_the_error_names_the_unit(unit: str, cap: float, worst: Cost) -> None:
     """A cap can be used up exactly, and the next call is refused with the unit, the need and what is left."""
 
     async def play() -> None:
-        ledger = Ledger(Budget(**{unit: cap}))
+        ledger = Ledger(Budget(**{unit: cap}))  # type: ignore[arg-type]  # the unit is a parameter of the test
         for _ in range(3):
             ledger.reserve(worst).commit(worst)
         with pytest.raises(BudgetExceeded, match=rf"may need \S+ {unit}, 0 left; resume") as caught:
@@ -161,7 +161,7 @@ def test_no_call_is_admitted_after_the_seconds_are_over() -> None:
 def test_caps_are_above_zero(unit: str, cap: float) -> None:
     """A cap that is not above 0 is refused by name."""
     with pytest.raises(InputError, match=f"budget.{unit}: must be above 0, got {cap}"):
-        Budget(**{unit: cap})
+        Budget(**{unit: cap})  # type: ignore[arg-type]  # the unit is a parameter of the test
 
 
 @given(first=costs, second=costs)

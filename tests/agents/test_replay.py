@@ -104,11 +104,12 @@ def test_usage_is_the_sum_over_all_attempts_at_the_run(
             records.append(outcome.model_copy(update={"index": index}))
     replies = [call for call in calls if isinstance(call, Sampled)]
     failures = [call for call in calls if isinstance(call, CallFailed)]
+    attempts = [reply.attempts for reply in replies] + [failure.attempts for failure in failures]
     unknown = calls.count(None) + sum(failure.unknown for failure in failures)
     assert folded(records).usage == Usage(
         calls=len(replies) + unknown,
         samples=len(replies),
-        attempts=sum(call.attempts for call in [*replies, *failures]),
+        attempts=sum(attempts),
         unknown=unknown,
         flagged=sum(reply.flag is not None for reply in replies),
         input_tokens=sum(reply.input_tokens for reply in replies),

@@ -247,14 +247,14 @@ async def test_inputs_decide_at_the_defaults(inputs: tuple[bool, ...], share: fl
     assert fmean(vote.text == RIGHT for vote in votes) == share
 
 
-@pytest.mark.parametrize(("overload", "floor"), [(0.15, False), (5.0, True)])
+@pytest.mark.parametrize(("overload", "floor"), [(0.45, False), (5.0, True)])
 async def test_overload_costs_accuracy_per_1000_tokens_of_context(overload: float, floor: bool) -> None:
     """Accuracy falls by `overload` for every 1,000 tokens of what the model is shown, down to 0."""
     asked = prompt(text="x" * 8_000)
     context = estimate_tokens(canonical_json(asked.rendered()))
-    votes = await SimulatedModel(p=0.9, overload=overload, seed=15).sample(asked, Sampling(), VOTES)
+    votes = await SimulatedModel(p=1, overload=overload, seed=15).sample(asked, Sampling(), VOTES)
     assert {vote.usage.input_tokens for vote in votes} == {context}
-    expected = 0.9 - overload * context / 1000
+    expected = 1 - overload * context / 1000
     assert (expected < 0) == floor
     assert_share([vote.text == RIGHT for vote in votes], max(0.0, expected))
 

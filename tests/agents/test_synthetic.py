@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestra_agents.answers import AnswerType
@@ -56,6 +56,9 @@ schemas = st.recursive(leaves, nested, max_leaves=8)
 
 
 @given(schema=schemas, key=st.text(max_size=5))
+@example(schema={"type": "integer", "minimum": 10.5}, key="")
+@example(schema={"type": "object", "required": ["a"], "additionalProperties": {"type": "null"}}, key="")
+@example(schema={"type": "object", "required": ["a"], "properties": {"a": True}}, key="")
 def test_a_member_of_a_schema_satisfies_it(schema: dict[str, object], key: str) -> None:
     """What a model that knows nothing answers is valid under the schema, and fixed by its key."""
     text = canonical_json(schema)

@@ -60,17 +60,18 @@ class SlowServer:
         lines = [Line(**json.loads(line)) for line in text[: text.rfind("\n") + 1].splitlines()]
         return [line for line in lines if what in (None, line.what) and line.asked >= since]
 
-    def wait_for(self, count: int, what: str, *, since: float = 0, within_s: float = 60) -> None:
-        """Return once `count` lines of a kind, about requests that came after `since`, were logged."""
-        end = time.monotonic() + within_s
+    def wait_for(self, count: int, what: str, *, of: subprocess.Popen[str], since: float = 0) -> None:
+        """Return once `count` lines of a kind, about requests of a live process after `since`, were logged."""
+        end = time.monotonic() + 60
         while len(self.lines(what, since=since)) < count:
-            assert time.monotonic() < end, f"{count} lines {what!r} were not logged within {within_s} s"
+            assert of.poll() is None, f"the process ended with {of.returncode} before {count} were {what}"
+            assert time.monotonic() < end, f"{count} requests were not {what} within a minute"
             time.sleep(0.005)
 
 
 @contextmanager
 def slow_server(log: Path, *, low_s: float = 0.0, high_s: float = 0.0) -> Iterator[SlowServer]:
-    """Serve for the length of a `with` block; an answer takes `low_s` to `high_s`, as its prompt decides."""
+    """Serve for the length of a `with` block; an answer takes `low_s` to `high_s`, as its seed decides."""
     log.touch()
     arguments = [sys.executable, "-m", "tests.crash.slow_server", str(log), str(low_s), str(high_s)]
     with subprocess.Popen(arguments, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -108,7 +109,7 @@ class _Answers:
             self._log("answered", time.monotonic(), line)
             is_due.set()
 
-        asyncio.get_running_loop().call_later(self._sleep_s(told, prompt, place), answer)
+        asyncio.get_running_loop().call_later(self._sleep_s(told, body["seed"], place), answer)
         if "status" in told:
             return Reply(status=int(told["status"]), body=failing(400, "refused here").body, waits_for=is_due)
         number = place % 2 if place < int(told.get("split", 0)) else 0 if "split" in told else int(prompt[:8], 16)
@@ -116,10 +117,10 @@ class _Answers:
         text = json.dumps(_member(schema, number)) if schema else f"note {prompt[:12]}"
         return Reply(body=chat(text, usage={"prompt_tokens": 20, "completion_tokens": 5}).body, waits_for=is_due)
 
-    def _sleep_s(self, told: dict[str, str], prompt: str, place: int) -> float:
+    def _sleep_s(self, told: dict[str, str], seed: int, place: int) -> float:
         if "stall" in told and place == 0:
             return float(told["stall"])
-        spread = int(prompt[8:16], 16) / 16**8 * (self._high_s - self._low_s)
+        spread = seed % 1000 / 1000 * (self._high_s - self._low_s)
         return float(told.get("sleep", self._low_s + spread))
 
     def _log(self, what: str, at: float, line: Json) -> None:

@@ -92,7 +92,7 @@ class Bench:
         """Start or resume the run and kill it a random while after up to `replies` further replies were sent."""
         began = time.monotonic()
         with self.start(run_id, is_new=is_new) as process:
-            self.server.wait_for(rng.randint(1, replies), "answered", since=began)
+            self.server.wait_for(rng.randint(1, replies), "answered", of=process, since=began)
             time.sleep(rng.uniform(0, 0.1))
             at = time.monotonic()
             process.kill()

@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from orchestra.cli.main import _main
+from tests.crash.slow_server import SlowServer, slow_server
 
 Json = Any
 
@@ -63,3 +64,10 @@ def call(home: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
 
     yield call
     structlog.reset_defaults()  # its log lines go to a stream that is closed with the test
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[SlowServer]:
+    """A server in a process of its own, which answers at once unless a subtask's description says otherwise."""
+    with slow_server(tmp_path / "server.log") as running:
+        yield running

@@ -8,13 +8,12 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.crash.slow_server import SlowServer, slow_server
+from tests.crash.slow_server import SlowServer
 from tests.orchestra.conftest import Call
 
 Json = Any
@@ -55,12 +54,6 @@ def described(**directives: str) -> list[Json]:
         else one
         for one in SUBTASKS
     ]
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[SlowServer]:
-    with slow_server(tmp_path / "server.log") as running:
-        yield running
 
 
 def of(server: SlowServer) -> list[str]:
@@ -362,7 +355,7 @@ def start(server: SlowServer, *, wait_for: int) -> subprocess.Popen[str]:
     graph = write_graph(described(judge="stall=30"))
     command = [*COMMAND, "run", graph, *of(server), "--run-id", "r"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    server.wait_for(wait_for, "asked")
+    server.wait_for(wait_for, "asked", of=process)
     return process
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 from orchestra_agents.errors import InputError
 from orchestra_agents.ledger import Budget
 from orchestra_agents.models.contract import Json, Model, Sampling
+from orchestra_agents.voting.ahead import LARGEST_K
 from orchestra_topologies.execution import WHOLE
 from orchestra_topologies.graph import TaskGraph
 from orchestra_topologies.router import Route, Topology, route
@@ -51,14 +52,11 @@ class Choices:
             raise InputError("team", f"must be one of {', '.join(get_args(TeamName))}, got {self.team!r}")
         if self.context not in ("declared", "layers"):
             raise InputError("context", f"must be declared or layers, got {self.context!r}")
-        if self.k is not None and self.k < 1:
-            raise InputError("k", f"must be an integer of at least 1, got {self.k}")
-        if self.seed < 0:
-            raise InputError("seed", f"must be an integer of at least 0, got {self.seed}")
-        if not 0 <= self.temperature <= 2:
-            raise InputError("temperature", f"must be in [0, 2], got {self.temperature:g}")
-        if self.max_tokens < 1:
-            raise InputError("max_tokens", f"must be an integer of at least 1, got {self.max_tokens}")
+        if self.k is not None:
+            _check_number("k", self.k, 1, LARGEST_K)
+        _check_number("seed", self.seed, 0, 2**63 - 1)
+        _check_number("max_tokens", self.max_tokens, 1, 2**31 - 1)
+        _check_number("temperature", self.temperature, 0, 2, kind=(int, float))
 
     def sampling(self) -> Sampling:
         """Return how samples are drawn."""
@@ -101,12 +99,13 @@ class Design:
         return {"topology": self.topology, "team": self.team, "reason": self.reason, "winner": self.winner}
 
 
-def design(graph: TaskGraph, choices: Choices = Choices()) -> Design:
+def design(graph: TaskGraph, choices: Choices | None = None) -> Design:
     """Return how `graph` will be answered; O(V + E).
 
     Raises:
         InputError: A team cannot answer a subtask, or something asked for is not built yet.
     """
+    choices = choices or Choices()
     shape = shape_of(graph)
     routed = route(shape)
     topology, reason = routed.topology, routed.reason
@@ -153,6 +152,10 @@ class Plan:
     budget: Budget = field(default_factory=Budget)
     choices: Choices = field(default_factory=Choices)
 
+    def __post_init__(self) -> None:
+        if isinstance(self.task, str) and not self.task.strip():
+            raise InputError("task", "is empty; give a task graph file, a plan file, or the task in words")
+
     @property
     def design(self) -> Design:
         """How the graph will be answered.
@@ -190,15 +193,14 @@ class Plan:
                 "plan", f"must be a plan file of format {FORMAT} with the keys {', '.join(sorted(expected))}"
             )
         task = values["task"]
-        try:
-            budget, choices = Budget(**values["budget"]), Choices(**values["choices"])
-        except TypeError as error:
-            raise InputError("plan", f"has an unknown key: {error}") from error
+        if not isinstance(task, str | dict):
+            raise InputError("plan.task", f"must be a text or a task graph, got {task!r}")
+        _check_names(values["model"])
         return cls(
             task=task if isinstance(task, str) else TaskGraph.from_dict(task),
             model=values["model"],
-            budget=budget,
-            choices=choices,
+            budget=_part(Budget, values, "budget"),
+            choices=_part(Choices, values, "choices"),
         )
 
 
@@ -232,6 +234,8 @@ def read_task(argument: str) -> TaskGraph | str | Plan:
     Raises:
         InputError: The file cannot be read as a task graph or plan.
     """
+    if not argument.strip():
+        return argument  # no file, and refused as a task
     path = Path(argument)
     if not argument.endswith((".json", ".yaml", ".yml")) and not _exists(path):
         return argument
@@ -240,6 +244,38 @@ def read_task(argument: str) -> TaskGraph | str | Plan:
         if isinstance(values, dict) and "plan" in values:
             return Plan.from_dict(values)
     return TaskGraph.load(path)
+
+
+P = TypeVar("P", Budget, Choices)
+
+
+def _part(kind: type[P], values: Mapping[str, Any], key: str) -> P:
+    """Return the part of a plan file that stands under `key`; the part checks its own values."""
+    known = [item.name for item in fields(kind)]
+    part = values[key]
+    if not isinstance(part, dict) or not set(part) <= set(known):
+        raise InputError(f"plan.{key}", f"must be a mapping with the keys {', '.join(known)}, got {part!r}")
+    try:
+        return kind(**part)
+    except InputError as error:
+        raise InputError(f"plan.{key}", str(error)) from error
+
+
+def _check_names(spec: Json) -> None:
+    """Refuse what is not a model's name, a list of names, or either by role."""
+    listed = spec if isinstance(spec, list) else [spec]
+    if isinstance(spec, dict):
+        for models in spec.values():
+            _check_names(models)
+    elif spec is not None and not (listed and all(isinstance(name, str) for name in listed)):
+        raise InputError("plan.model", f"must be a model's name, a list of names, or either by role, got {spec!r}")
+
+
+def _check_number(name: str, value: object, low: int, high: int, *, kind: type | tuple[type, ...] = int) -> None:
+    """Refuse what is not a number of the kind, from `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:  # type: ignore[operator]
+        wanted = "an integer" if kind is int else "a number"
+        raise InputError(name, f"must be {wanted} from {low} to {high}, got {value!r}")
 
 
 def _peek(path: Path) -> Json:

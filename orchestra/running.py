@@ -22,7 +22,7 @@ from orchestra.session import Session
 from orchestra_agents.errors import BudgetExceeded, InputError, ManifestChanged, ModelError, RunDeclined, UnknownRun
 from orchestra_agents.journal.records import Decomposed, Record, Routed, RunEnded, RunResumed, RunStarted, RunStatus
 from orchestra_agents.journal.replay import RunState
-from orchestra_agents.journal.sqlite import Entry, RunJournal
+from orchestra_agents.journal.sqlite import Entry, RunJournal, check_run_id
 from orchestra_agents.ledger import Budget
 from orchestra_agents.models.contract import Evidence, Json
 from orchestra_agents.sampler import Sampler
@@ -229,6 +229,7 @@ async def _synthesise(state: Progress, runtime: Runtime[Performance]) -> Progres
 
 
 async def _run(plan: Plan, session: Session, run_id: str, hooks: Hooks) -> RunResult:
+    check_run_id(run_id)
     wanted: list[str] = []
     if isinstance(plan.task, TaskGraph):
         design(plan.task, plan.choices)  # what cannot be answered as asked is refused before anything is written
@@ -317,12 +318,17 @@ def _manifest(plan: Plan, session: Session, panel: Panel) -> dict[str, Json]:
     }
 
 
-def _differences(before: Mapping[str, Json], now: Mapping[str, Json]) -> list[str]:
+def _differences(before: Mapping[str, Json], now: Mapping[str, Json], within: str = "") -> list[str]:
+    """Return what changed, by key; a changed task is only named, anything else is shown as it was and is."""
     changed = []
-    for key in now:
-        if before.get(key) != now[key]:
-            then = "" if key == "task" else f" ({before.get(key)} then, {now[key]} now)"
-            changed.append(f"{key} differs{then}")
+    for key in dict.fromkeys([*before, *now]):
+        then, new = before.get(key), now.get(key)
+        if key == "task" or then == new:
+            changed += ["task differs"] if then != new else []
+        elif isinstance(then, dict) and isinstance(new, dict):
+            changed += _differences(then, new, f"{key}.")
+        else:
+            changed.append(f"{within}{key} differs ({then} then, {new} now)")
     return changed
 
 

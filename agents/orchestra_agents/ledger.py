@@ -23,13 +23,15 @@ class Budget:
     usd: float | None = None
     """Money, in US dollars."""
     seconds: float | None = None
-    """Wall-clock seconds of this attempt at the run; no call starts later."""
+    """Wall-clock seconds of this attempt at the run; no call starts later, one in flight is given up."""
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            if value is not None and not value > 0:
-                raise InputError(f"budget.{item.name}", f"must be above 0, got {value}")
+            kind = int if item.name in ("calls", "tokens") else (int, float)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, kind) or not value > 0):
+                wanted = "an integer" if kind is int else "a number"
+                raise InputError(f"budget.{item.name}", f"must be {wanted} above 0, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,13 @@ class Ledger:
     def __init__(self, budget: Budget, spent: Cost = Cost()) -> None:
         self.budget, self.spent, self.reserved = budget, spent, Cost()
         self._started: float | None = None
+
+    def seconds_left(self) -> float | None:
+        """Return the seconds until time is up, None without a cap; a call still in flight then is given up."""
+        if self.budget.seconds is None:
+            return None
+        now = asyncio.get_running_loop().time()
+        return max(0.0, self.budget.seconds - (now - (now if self._started is None else self._started)))
 
     def reserve(self, worst: Cost) -> Reservation:
         """Set aside what one call may take at worst.

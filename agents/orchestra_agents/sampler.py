@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestra_agents.errors import ModelError
+from orchestra_agents.errors import BudgetExceeded, ModelError
 from orchestra_agents.flags import Check
 from orchestra_agents.journal.records import Asked, CallFailed, Sampled
 from orchestra_agents.journal.replay import RunState
@@ -93,8 +93,10 @@ class Sampler:
         loop = asyncio.get_running_loop()
         self._journal.append(identity)
         started = loop.time()
+        left = self._ledger.seconds_left()
         try:
-            [completion] = await model.sample(prompt, sampling, 1)
+            async with asyncio.timeout(left) as deadline:
+                [completion] = await model.sample(prompt, sampling, 1)
         except ModelError as error:
             unknown = error.code in _UNKNOWN_OUTCOME
             self._journal.append(
@@ -102,8 +104,10 @@ class Sampler:
             )
             reservation.commit(Cost(calls=int(unknown)))
             raise
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, TimeoutError) as error:
             reservation.commit(Cost(calls=1))  # the server may finish it all the same
+            if deadline.expired():
+                raise BudgetExceeded("seconds", needed=0, left=0) from error
             raise
         tokens = completion.usage.input_tokens + completion.usage.output_tokens
         reservation.commit(Cost(calls=1, tokens=tokens))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
@@ -18,8 +19,9 @@ from orchestra.panel import parse_models
 from orchestra.planning import Choices, Plan, design, read_task
 from orchestra.report.text import plan_view
 from orchestra.session import Session
-from orchestra_agents.errors import InputError
+from orchestra_agents.errors import InputError, ModelError
 from orchestra_agents.models.contract import Json
+from orchestra_agents.voting.ahead import LARGEST_K
 from orchestra_topologies.graph import TaskGraph
 
 
@@ -42,7 +44,12 @@ def plan_command(
     plan = planned(task, model, topology, team, k)
     graph = plan.task
     if isinstance(graph, str):
-        graph = asyncio.run(_decomposed(plan, base_url))
+        try:
+            graph = asyncio.run(_decomposed(plan, base_url))
+        except ModelError as error:
+            if json_:
+                print_json({"status": "failed", "error": {"code": error.code, "message": str(error)}})
+            raise
     made = design(graph, plan.choices)
     document: dict[str, Json] = {
         "shape": asdict(made.shape),
@@ -67,8 +74,6 @@ def planned(task: str, model: list[str] | None, topology: str, team: str, k: str
     Raises:
         InputError: An argument is wrong.
     """
-    if not task.strip():
-        raise InputError("task", "is empty; give a task graph file, a plan file, or the task in words")
     read = read_task(task)
     plan = read if isinstance(read, Plan) else Plan(task=read)
     choices = asdict(plan.choices)
@@ -89,15 +94,16 @@ def parse_k(text: str) -> int | None:
     """
     if text == "auto":
         return None
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise InputError("--k", f"must be auto or an integer of at least 1, got {text!r}")
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= LARGEST_K:
+        raise InputError("--k", f"must be auto or an integer from 1 to {LARGEST_K}, got {text!r}")
     return int(text)
 
 
 async def _decomposed(plan: Plan, base_url: str | None) -> TaskGraph:
-    async with Session(base_url=base_url) as session:
-        made = await decompose(str(plan.task), model=plan.model, session=session, choices=plan.choices)
-    return made.graph
+    with tempfile.TemporaryDirectory(prefix="orchestra-") as folder:
+        async with Session(base_url=base_url, journal=Path(folder) / "journal.db") as session:
+            made = await decompose(str(plan.task), model=plan.model, session=session, choices=plan.choices)
+            return made.graph
 
 
 def _write(path: Path, document: Json) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -33,19 +33,29 @@ from orchestra.planning import Design
 from orchestra.report.progress import RunProgress
 from orchestra.report.text import plan_view, result_view, stderr_console
 from orchestra.result import RunResult, result_of
-from orchestra.running import Hooks, new_run_id
+from orchestra.running import Approve, Hooks, new_run_id
 from orchestra.running import resume as resume_run
 from orchestra.running import run as run_plan
 from orchestra.session import Session
 from orchestra_agents.errors import InputError, RunDeclined
-from orchestra_agents.journal.records import Record, RunResumed, RunStarted
+from orchestra_agents.journal.records import Record
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import Journal
 from orchestra_agents.ledger import Budget
 from orchestra_agents.tracing import log_record
 from orchestra_topologies.graph import TaskGraph
 
-Start = Callable[[Hooks], Awaitable[RunResult]]
+Start = Callable[[Callable[[Record], None]], Coroutine[Any, Any, RunResult]]
+"""Begins a run that tells its records to the watcher it is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What belongs to one run of the command line."""
+
+    run_id: str
+    session: Session
+    progress: RunProgress
 
 
 def run_command(
@@ -72,19 +82,14 @@ def run_command(
         plan = replace(plan, budget=budget)
     if approve and not sys.stdin.isatty():
         raise InputError("--approve", "needs a terminal to ask on")
-    session, name = make_session(journal, None, base_url), run_id or new_run_id()
-    hooks = Hooks(approve=_ask if approve else None, accept_change=accept_change)
-
-    def announce(console: Console) -> None:
-        if isinstance(plan.task, TaskGraph) and not json_ and not approve:
-            console.print(plan_view(plan.task, plan.design))
-            console.print()
-        _hint(k, plan.task, console)
-
-    async def start(told: Hooks) -> RunResult:
-        return await run_plan(plan, session=session, run_id=name, hooks=told)
-
-    _carry_out(session, name, hooks, start, json_, announce)
+    progress, name = RunProgress(stderr_console()), run_id or new_run_id()
+    session = make_session(journal, None, base_url)
+    hooks = Hooks(approve=_approver(progress, ask=approve, quiet=json_, k=k), accept_change=accept_change)
+    _carry_out(
+        lambda told: run_plan(plan, session=session, run_id=name, hooks=replace(hooks, watch=told)),
+        _Run(name, session, progress),
+        as_json=json_,
+    )
 
 
 def resume_command(
@@ -94,58 +99,45 @@ def resume_command(
     budget_tokens: TokensOption = None,
     budget_usd: UsdOption = None,
     budget_seconds: SecondsOption = None,
+    base_url: BaseUrlOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Go on with a run where it stopped; a finished one prints its result and asks nothing."""
     budget = make_budget(budget_calls, budget_tokens, budget_usd, budget_seconds)
     with Journal(journal_path(journal), "read") as opened:
         opened.run_number(run_id)  # an unknown run is refused before the journal is opened for writing
-    session = make_session(journal, None, None)
+    session = make_session(journal, None, base_url)
     _carry_out(
-        session, run_id, Hooks(), lambda told: resume_run(run_id, session=session, budget=budget, hooks=told), json_
+        lambda told: resume_run(run_id, session=session, budget=budget, hooks=Hooks(watch=told)),
+        _Run(run_id, session, RunProgress(stderr_console())),
+        as_json=json_,
     )
 
 
-def _carry_out(
-    session: Session,
-    run_id: str,
-    hooks: Hooks,
-    start: Start,
-    as_json: bool,
-    announce: Callable[[Console], None] = lambda console: None,
-) -> None:
-    """Run to the end or to a signal, print what came of it, and exit as interfaces promise.
+def _carry_out(start: Start, run: _Run, *, as_json: bool) -> None:
+    """Run to the end or to a signal, print what came of it, and exit as interfaces promise."""
 
-    What is to be announced is said with the first record: before it, all there is to say may be a refusal.
-    """
-    console = stderr_console()
-    with RunProgress(console) as progress:
+    def watch(record: Record) -> None:
+        run.progress.watch(record)
+        log_record(run.run_id, record)
 
-        def watch(record: Record) -> None:
-            if isinstance(record, RunStarted | RunResumed):
-                announce(console)
-            progress.watch(record)
-            log_record(run_id, record)
-
-        result, caught = asyncio.run(_until_signal(session, run_id, replace(hooks, watch=watch), start))
+    with run.progress:
+        result, caught = asyncio.run(_until_signal(lambda: start(watch), run))
     if as_json:
         print_json(result.as_dict())
     else:
         Console(highlight=False).print(result_view(result))
     if result.status in ("budget", "undecided", "interrupted"):
-        console.print(f"go on with: orchestra resume {run_id} --journal {result.journal}", soft_wrap=True)
+        resume = f"go on with: orchestra resume {run.run_id} --journal {result.journal}"
+        run.progress.console.print(resume, soft_wrap=True, markup=False)
     stop(128 + caught if caught else EXIT_CODES[result.status])
 
 
-async def _until_signal(session: Session, run_id: str, hooks: Hooks, start: Start) -> tuple[RunResult, int]:
+async def _until_signal(start: Callable[[], Coroutine[Any, Any, RunResult]], run: _Run) -> tuple[RunResult, int]:
     """Return the result and the signal that cut the run short, 0 if none did."""
     loop, caught = asyncio.get_running_loop(), 0
-
-    async def work() -> RunResult:
-        return await start(hooks)
-
-    async with session:
-        task = asyncio.create_task(work())
+    async with run.session as session:
+        task = asyncio.create_task(start())
 
         def cancel(number: int) -> None:
             nonlocal caught
@@ -157,27 +149,36 @@ async def _until_signal(session: Session, run_id: str, hooks: Hooks, start: Star
         try:
             return await task, 0
         except RunDeclined as error:
-            stderr_console().print(str(error))
+            run.progress.console.print(str(error))
         except asyncio.CancelledError:
             if not caught:
                 raise
-        return result_of(run_id, RunState.of(session.journal.entries(run_id)), session.journal.path), caught
+        entries = session.journal.entries(run.run_id)
+        return result_of(run.run_id, RunState.of(entries), session.journal.path), caught
 
 
-async def _ask(graph: TaskGraph, made: Design) -> bool:
-    console = stderr_console()
-    console.print(plan_view(graph, made))
-    asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)  # so that Ctrl-C ends the question, too
-    return typer.confirm("Run it?", err=True)
+def _approver(progress: RunProgress, *, ask: bool, quiet: bool, k: str | None) -> Approve:
+    """Return what shows the plan before the first call, and asks whether to go on if that is wanted."""
+
+    async def approve(graph: TaskGraph, made: Design) -> bool:
+        if ask or not quiet:
+            progress.console.print(plan_view(graph, made))
+        _hint(k, graph, progress.console)
+        if not ask:
+            return True
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)  # so that Ctrl-C ends the question, too
+        with progress.paused():
+            return progress.console.input("Run it? [y/N] ", markup=False).strip().lower() in ("y", "yes")
+
+    return approve
 
 
-def _hint(k: str | None, task: TaskGraph | str, console: Console) -> None:
+def _hint(k: str | None, graph: TaskGraph, console: Console) -> None:
     """Say once what --k does not do."""
     if k == "auto":
         console.print("--k auto needs a profile of the model; without one it means the default, ahead by 3")
-    elif k is not None and isinstance(task, TaskGraph):
-        unvoted = [subtask.id for subtask in task if not subtask.answer.votable]
+    elif k is not None:
+        unvoted = ", ".join(subtask.id for subtask in graph if not subtask.answer.votable)
         if unvoted:
-            console.print(
-                f"--k {k} does not apply to text and code answers, which are asked once: {', '.join(unvoted)}"
-            )
+            told = f"--k {k} does not apply to text and code answers, which are asked once: {unvoted}"
+            console.print(told, markup=False)

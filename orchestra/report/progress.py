@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -27,7 +29,7 @@ class RunProgress:
     """Watches a run's records; use as a context manager and pass `watch` to the run's hooks."""
 
     def __init__(self, console: Console, total: int | None = None) -> None:
-        self._console = console
+        self.console = console
         self._samples = 0
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -51,11 +53,18 @@ class RunProgress:
     ) -> None:
         self._bar.stop()
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Keep the display still, so that somebody may be asked."""
+        self._bar.stop()
+        yield
+        self._bar.start()
+
     def watch(self, record: Record) -> None:
         """Show what `record` changes."""
         match record:
             case Decomposed():
-                self._console.print(Text(record.reason))
+                self.console.print(Text(record.reason))
                 self._bar.update(self._task, total=len(record.graph["subtasks"]))
             case Routed():
                 self._bar.update(self._task, total=record.shape["subtasks"], description="running")
@@ -78,7 +87,7 @@ class RunProgress:
             self._bar.advance(self._task)
         said = record.cause.message if record.cause else _short(record.answer)
         votes = votes_text(record.model_dump(mode="json"))
-        self._console.print(Text(f"  {record.node}: {record.status}, votes {votes}, {record.seconds:.1f} s: {said}"))
+        self.console.print(Text(f"  {record.node}: {record.status}, votes {votes}, {record.seconds:.1f} s: {said}"))
 
 
 def _short(answer: object) -> str:

@@ -144,6 +144,7 @@ def start(writer: subprocess.Popen[str]) -> None:
 
 @pytest.mark.parametrize("kind", REGISTRY)
 @given(data=st.data())
+@settings(deadline=None)
 def test_every_record_reads_back_as_it_was(kind: str, data: st.DataObject) -> None:
     """Whatever stands in its fields, a record of any type is equal to what its JSON text is loaded as."""
     record = data.draw(built(REGISTRY[kind]))
@@ -151,7 +152,7 @@ def test_every_record_reads_back_as_it_was(kind: str, data: st.DataObject) -> No
 
 
 @given(data=st.data())
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_all_types_read_back_from_a_file(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Records of all types come back from the file equal and in order, under rising numbers."""
     path, run_id = tmp_path_factory.getbasetemp() / "all_types.db", uuid4().hex
@@ -193,7 +194,7 @@ def test_identity_counts_within_a_run(tmp_path: Path) -> None:
 
 
 @given(text=texts)
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_a_text_is_stored_once(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A text is one blob however often it is said, in whatever run, and reads back as it was."""
     path = tmp_path_factory.getbasetemp() / "blobs.db"

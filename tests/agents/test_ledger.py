@@ -6,7 +6,7 @@ import asyncio
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra.testing import run_virtual
@@ -57,6 +57,7 @@ def reserved_or_refused(ledger: Ledger, worst: Cost) -> list[Reservation]:
 
 
 @given(budget=budgets, steps=actions)
+@settings(deadline=None)
 def test_spent_and_reserved_never_pass_a_cap(budget: Budget, steps: list[tuple[str, Cost, int, float]]) -> None:
     """Whatever is reserved, committed and released in whatever order, every cap holds at every moment."""
 
@@ -86,6 +87,7 @@ def test_spent_and_reserved_never_pass_a_cap(budget: Budget, steps: list[tuple[s
 
 
 @given(closings=st.lists(st.sampled_from(["commit", "release"]), min_size=2, max_size=5))
+@settings(deadline=None)
 def test_a_reservation_closes_once(closings: list[str]) -> None:
     """Only the first commit or release of a reservation counts."""
 
@@ -160,7 +162,7 @@ def test_no_call_is_admitted_after_the_seconds_are_over() -> None:
 @pytest.mark.parametrize("cap", [0, -1, math.nan])
 def test_caps_are_above_zero(unit: str, cap: float) -> None:
     """A cap that is not above 0 is refused by name."""
-    with pytest.raises(InputError, match=f"budget.{unit}: must be above 0, got {cap}"):
+    with pytest.raises(InputError, match=rf"budget\.{unit}: must be .*above 0, got {cap}"):
         Budget(**{unit: cap})  # type: ignore[arg-type]  # the unit is a parameter of the test
 
 

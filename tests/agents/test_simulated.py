@@ -10,7 +10,7 @@ from itertools import pairwise
 from statistics import NormalDist, fmean, median, stdev
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra.testing import run_virtual
@@ -335,6 +335,7 @@ TOLD = Truth(answer=RIGHT, inputs=(True, False))
     calls=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.integers(1, 4)), min_size=1, max_size=8),
     latency_ms=st.sampled_from([0.0, 10.0]),
 )
+@settings(deadline=None)
 def test_draws_do_not_depend_on_how_they_are_asked_for(calls: list[tuple[str, int, int]], latency_ms: float) -> None:
     """Whatever the count, order and concurrency of calls, a vote is that of its seed, step and index."""
     model = replace(NOISY, latency_ms=latency_ms, jitter=1)

@@ -8,7 +8,7 @@ from itertools import product
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra_agents.voting.ahead import CAP_FACTOR, AheadByK
@@ -84,6 +84,7 @@ def test_order_of_counting_changes_no_winner(votes: list[str], k: int, order: Ra
 
 
 @given(votes=st.lists(st.sampled_from("abc"), max_size=9), k=st.integers(1, 3), spare=st.integers(0, 6))
+@settings(deadline=None)
 def test_shortfall_is_the_least_number_of_votes_that_could_decide(votes: list[str], k: int, spare: int) -> None:
     """No fewer votes than the shortfall suffice and so many may, unless the cap leaves fewer."""
     rule = AheadByK(k, max_votes=max(k, len(votes) + spare))

@@ -96,11 +96,11 @@ def test_dependencies_are_lists_or_mappings(said: dict[str, Any], edges: tuple[A
 
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
-    ({"k": "three"}, "k", "must be an integer of at least 1, got 'three'"),
-    ({"k": 0}, "k", "must be an integer of at least 1, got 0"),
-    ({"k": True}, "k", "must be an integer of at least 1, got True"),
-    ({"k": 2.0}, "k", "must be an integer of at least 1, got 2.0"),
-    ({"k": 16**5000}, "k", "must be an integer of at least 1, got a huge int"),
+    ({"k": "three"}, "k", "must be an integer from 1 to 1000, got 'three'"),
+    ({"k": 0}, "k", "must be an integer from 1 to 1000, got 0"),
+    ({"k": True}, "k", "must be an integer from 1 to 1000, got True"),
+    ({"k": 2.0}, "k", "must be an integer from 1 to 1000, got 2.0"),
+    ({"k": 16**5000}, "k", "must be an integer from 1 to 1000, got a huge int"),
     ({"estimated_tokens": "medium"}, "estimated_tokens", "must be a number above 0 and at most 1e15, got 'medium'"),
     ({"estimated_tokens": "400"}, "estimated_tokens", "must be a number above 0 and at most 1e15, got '400'"),
     ({"estimated_tokens": 0}, "estimated_tokens", "must be a number above 0 and at most 1e15, got 0"),
@@ -274,7 +274,7 @@ def test_a_very_deep_chain_is_refused_not_recursed_into() -> None:
 
 def test_values_are_checked_like_files() -> None:
     """A `Subtask` built in Python passes the same door as a file's mapping."""
-    with pytest.raises(InputError, match=r"subtasks\[a\]\.k: must be an integer of at least 1, got 'three'"):
+    with pytest.raises(InputError, match=r"subtasks\[a\]\.k: must be an integer from 1 to 1000, got 'three'"):
         TaskGraph([Subtask(id="a", description="x", k="three")])  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"subtasks\[0\]\.id"):
         TaskGraph([Subtask(id="", description="x")])

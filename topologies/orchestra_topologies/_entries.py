@@ -13,6 +13,7 @@ from orchestra_agents.answers import AnswerType
 from orchestra_agents.errors import InputError
 from orchestra_agents.json_schema import shown
 from orchestra_agents.models.contract import Json, Truth, canonical_json
+from orchestra_agents.voting.ahead import LARGEST_K
 from orchestra_topologies.subtask import COUPLING, Coupling, Example, Subtask
 from orchestra_topologies.teams.team import TeamName
 
@@ -95,7 +96,7 @@ class _SubtaskEntry(_Entry):
     team: TeamName | None = Field(
         None, description="auto, solo, vote, independent, centralized, decentralized, peers or tree"
     )
-    k: int | None = _number("an integer of at least 1", ge=1, le=2**63 - 1)
+    k: int | None = _number(f"an integer from 1 to {LARGEST_K}", ge=1, le=LARGEST_K)
     tools: list[_Said] = Field([], description="a list of names")
     verify: _Said | None = _optional_text()
     timeout_s: float | None = _number("a number of seconds above 0", gt=0)

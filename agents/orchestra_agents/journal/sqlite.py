@@ -61,18 +61,16 @@ class Journal:
         with self._guard():
             if mode == "write":
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={'rwc' if mode == 'write' else 'ro'}",
-                uri=True,
-                isolation_level=None,
-                check_same_thread=False,
-            )
+            # a reader that may write leaves no -wal and -shm behind; where it may not, it makes do
+            is_writable = mode == "write" or os.access(path, os.W_OK)
+            self._db = _connect(path, "rwc" if mode == "write" else "rw" if is_writable else "ro")
         try:
             with self._guard():
                 self._db.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
                 if mode == "write":
                     self._prepare()
                 else:
+                    self._db.execute("PRAGMA query_only = ON")
                     self._check_format()
         except BaseException:
             self._db.close()
@@ -95,8 +93,7 @@ class Journal:
             RunOwned: A live process owns the run.
             InputError: `run_id` is not a legal name.
         """
-        if not _RUN_ID.fullmatch(run_id):
-            raise InputError("run_id", f"must be 1 to 100 letters, digits, '.', '_' or '-', got {run_id!r}")
+        check_run_id(run_id)
         with self._guard():
             lock = RunLock.acquire(self.path, run_id)
         return RunJournal(self, run_id, lock)
@@ -267,6 +264,17 @@ class RunJournal:
         self.release()
 
 
+def check_run_id(run_id: str) -> None:
+    """Refuse what cannot name a run.
+
+    Raises:
+        InputError: It is not 1 to 100 letters, digits, dots, underscores or hyphens, the first a letter or digit.
+    """
+    if not _RUN_ID.fullmatch(run_id):
+        allowed = "1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or digit"
+        raise InputError("run_id", f"must be {allowed}, got {run_id!r}")
+
+
 def text_key(text: str) -> str:
     """Return the key under which `text` is stored as a blob."""
     return _hash(text)
@@ -274,6 +282,11 @@ def text_key(text: str) -> str:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _connect(path: Path, mode: Literal["rwc", "rw", "ro"]) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
 
 
 def _check_header(path: Path) -> bool:

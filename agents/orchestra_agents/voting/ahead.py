@@ -10,6 +10,10 @@ CAP_FACTOR = 10
 """Default cap on votes, as a multiple of k: well above the expected number where voting works at all."""
 
 
+LARGEST_K = 1_000
+"""Largest margin; what needs more is a question no vote can answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class AheadByK:
     """Decide for the leader once it is `k` votes ahead; give up at the cap.

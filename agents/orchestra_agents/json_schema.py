@@ -9,7 +9,12 @@ from decimal import Decimal
 from reprlib import Repr
 from typing import Any
 
+import pydantic_core
+
 from orchestra_agents.models.contract import Json, canonical_json
+
+_ROOM = 8
+"""Levels of nesting that are kept free for whatever a value will stand in."""
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "null": type(None),
@@ -43,8 +48,10 @@ def parse_json(text: str) -> Json:
     """Return the JSON value that `text` is, numbers in canonical form.
 
     Raises:
-        ValueError: `text` is not one JSON value, says a key twice or a number that is not finite, or nests too deeply.
+        ValueError: `text` is not one JSON value, says a key twice or a number that is not finite, holds half a
+            surrogate pair, or nests too deeply.
     """
+    pydantic_core.from_json("[" * _ROOM + text + "]" * _ROOM)  # what the journal could not read back is refused here
     try:
         return json.loads(
             text, parse_float=_number, parse_constant=_refuse_constant, object_pairs_hook=object_without_doubles

@@ -106,7 +106,7 @@ class Sampler:
             raise
         except (asyncio.CancelledError, TimeoutError) as error:
             reservation.commit(Cost(calls=1))  # the server may finish it all the same
-            if deadline.expired():
+            if isinstance(error, TimeoutError) and deadline.expired():  # else somebody outside cancels: pass it on
                 raise BudgetExceeded("seconds", needed=0, left=0) from error
             raise
         tokens = completion.usage.input_tokens + completion.usage.output_tokens

@@ -290,3 +290,10 @@ def test_closed_lines_have_a_grammar_and_free_ones_none() -> None:
     assert AnswerType("choice", choices=('a "b"', "c")).grammar() == r'root ::= " a \"b\"" | " c"'
     assert (AnswerType("number").grammar() or "").endswith(r'"\n"')
     assert AnswerType("text").grammar() is None
+
+
+@pytest.mark.parametrize("reply", [r'{"answer": "\ud800"}', '{"answer": ' + "[" * 195 + "]" * 195 + "}"])
+def test_a_reply_that_the_journal_could_not_hold_is_a_red_flag(reply: str) -> None:
+    """Half a surrogate pair and bottomless nesting are discarded like any reply that is not the JSON asked for."""
+    with pytest.raises(RedFlag, match="unparsable"):
+        AnswerType("json", schema="{}").read(reply)

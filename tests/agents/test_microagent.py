@@ -151,13 +151,15 @@ def reference(answers: Sequence[str | None], rule: AheadByK) -> tuple[str | None
     return (verdict.answer if isinstance(verdict, Decided) else None), tally
 
 
-def test_votes_are_counted_in_index_order_whatever_arrives_first(tmp_path: Path) -> None:
-    """For 50 assignments of latencies the decision is that of votes counted one at a time by index."""
-    rng = random.Random(1)
+@pytest.mark.parametrize("deal", range(3))
+def test_votes_are_counted_in_index_order_whatever_arrives_first(tmp_path: Path, deal: int) -> None:
+    """For 50 assignments of latencies the decision is the one that votes counted one at a time by index make."""
+    rng = random.Random(deal)
+    answers = rng.choices(["a", "b", "c", None], weights=[4, 3, 2, 2], k=100)
+    expected, tally = reference(answers, AheadByK(3))
+    replies = [CUT if answer is None else Completion(text=says(answer)) for answer in answers]
+    orders = set()
     for trial in range(50):
-        answers = rng.choices(["a", "b", "c", None], weights=[5, 3, 2, 2], k=100)
-        expected, tally = reference(answers, AheadByK(3))
-        replies = [CUT if answer is None else Completion(text=says(answer)) for answer in answers]
         seconds = [rng.expovariate(1) for _ in answers]
         model = Timed(replies=replies.__getitem__, seconds=seconds.__getitem__)
         with desk(tmp_path, model, run_id=f"run-{trial}") as there:
@@ -166,23 +168,8 @@ def test_votes_are_counted_in_index_order_whatever_arrives_first(tmp_path: Path)
             assert decision.tally == tally.counts
             assert (decision.votes, decision.samples) == (tally.votes, tally.votes + tally.flagged)
             assert sorted(there.arrived()) == list(range(decision.samples))
-
-
-def test_the_same_answers_in_another_order_of_arrival_are_the_same_decision(tmp_path: Path) -> None:
-    """With the replies to each index fixed, 50 orders of arrival end in one and the same decision."""
-    answers = ["a", "b", "b", "a", "c", "a", "b", "a", "a", "b", "a", "a", "a", "a"]
-    rng = random.Random(2)
-    decisions: list[Decision] = []
-    arrivals = set()
-    for trial in range(50):
-        seconds = [rng.random() for _ in answers]
-        model = Timed(replies=lambda index: says(answers[index]), seconds=seconds.__getitem__)
-        with desk(tmp_path, model, run_id=f"run-{trial}") as there:
-            decisions.append(run_virtual(there.agent().decide(question())))
-            arrivals.add(tuple(there.arrived()))
-    assert len(arrivals) > 10
-    expected = Decision(answer="a", decided=True, votes=12, samples=12, margin=3, tally={"a": 7, "b": 4, "c": 1})
-    assert all(decision == expected for decision in decisions)
+            orders.add(tuple(there.arrived()))
+    assert len(orders) > 5
 
 
 def test_a_batch_is_exactly_what_could_decide(tmp_path: Path) -> None:
@@ -207,13 +194,6 @@ def test_unanimous_votes_cost_one_batch(tmp_path: Path) -> None:
     with desk(tmp_path, model) as there:
         assert run_virtual(play(there)) == 4.0
     assert len(model.begun) == 4
-
-
-def test_one_agent_alone_takes_the_first_vote(tmp_path: Path) -> None:
-    """With k = 1 one sample decides."""
-    with desk(tmp_path, Timed(replies=lambda index: says("c"))) as there:
-        decision = run_virtual(there.agent(1).decide(question()))
-    assert decision == Decision(answer="c", decided=True, votes=1, samples=1, margin=1, tally={"c": 1})
 
 
 @pytest.mark.parametrize("error", [RateLimited("slow down"), ModelTimeout("too late"), ServerError("broken")])
@@ -380,15 +360,39 @@ def test_a_budget_in_calls_is_kept_to_the_call(tmp_path: Path, calls: int) -> No
     assert len(model.begun) == calls
 
 
-def test_no_call_starts_after_the_seconds_are_over(tmp_path: Path) -> None:
-    """A call that waited for its turn until time was up is not made any more."""
+def test_time_that_is_up_ends_calls_and_begins_none(tmp_path: Path) -> None:
+    """At the cap in seconds the call in flight is given up as unknown, and who waited for a turn is not asked."""
     model = Timed(replies=lambda index: says("a"), seconds=lambda index: 10)
-    with desk(tmp_path, model, budget=Budget(seconds=15), slots=1) as there:
+
+    async def play(there: Desk) -> float:
         with pytest.raises(BudgetExceeded, match="seconds"):
-            run_virtual(there.agent(5).decide(question()))
+            await there.agent(5).decide(question())
+        return asyncio.get_running_loop().time()
+
+    with desk(tmp_path, model, budget=Budget(seconds=15), slots=1) as there:
+        assert run_virtual(play(there)) == 15
         assert model.begun == [(0.0, 0), (10.0, 1)]
-        assert sorted(there.arrived()) == [0, 1]
+        assert there.arrived() == [0]
+        usage = there.state.usage
+        assert (usage.samples, usage.unknown, usage.calls) == (1, 1, 2)
+        assert there.ledger.spent.calls == 2
         assert there.ledger.reserved == Cost()
+
+
+def test_cancellation_passes_even_when_time_is_up_at_once(tmp_path: Path) -> None:
+    """Who cancels at the very moment of the cap gets a cancellation, and no error in its place."""
+    model = Timed(replies=lambda index: says("a"), seconds=lambda index: 60)
+
+    async def play(there: Desk) -> None:
+        task = asyncio.create_task(there.agent(1).decide(question()))
+        await asyncio.sleep(15)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with desk(tmp_path, model, budget=Budget(seconds=15)) as there:
+        run_virtual(play(there))
+        assert there.state.usage.unknown == 1
 
 
 def test_tokens_are_committed_as_they_were_used(tmp_path: Path) -> None:

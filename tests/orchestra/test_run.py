@@ -380,3 +380,15 @@ def test_equal_seeds_give_equal_decisions_whatever_the_concurrency(tmp_path: Pat
         return {one: (subtask["answer"], subtask["tally"]) for one, subtask in result.subtasks.items()}
 
     assert run_virtual(answers(1)) == run_virtual(answers(3)) == run_virtual(answers(64))
+
+
+@pytest.mark.parametrize("topology", ["parallel", "hybrid"])
+async def test_a_defect_in_a_model_is_raised_as_itself(topology: str, tmp_path: Path) -> None:
+    """An error that is not ours passes through unchanged, not as a group of errors, and the run can be resumed."""
+    graph = orchestra.TaskGraph([{"id": "a", "description": "A"}, {"id": "b", "description": "B"}])
+    choices = orchestra.Choices(topology=topology)  # type: ignore[arg-type]
+    plan = orchestra.plan(graph, model=Scripted([ZeroDivisionError("a bug")]), choices=choices)
+    with pytest.raises(ZeroDivisionError):
+        await orchestra.run(plan, journal=tmp_path / "j.db", run_id="r")
+    mended = orchestra.plan(graph, model=Scripted(["fine"]), choices=choices)
+    assert (await orchestra.run(mended, journal=tmp_path / "j.db", run_id="r")).status == "ok"

@@ -130,7 +130,7 @@ def test_a_huge_file_is_refused(tmp_path: Path) -> None:
 def test_errors_inside_a_file_name_the_subtask(tmp_path: Path) -> None:
     """What is wrong in a file's subtasks has the same field as in Python, and the limits hold."""
     error = refusal(write(tmp_path, EXAMPLE + "    k: three\n"))
-    assert str(error) == "subtasks[judge].k: must be an integer of at least 1, got 'three'"
+    assert str(error) == "subtasks[judge].k: must be an integer from 1 to 1000, got 'three'"
     assert "max_subtasks" in str(refusal(write(tmp_path, EXAMPLE), max_subtasks=1))
     assert "max_layers" in str(refusal(write(tmp_path, EXAMPLE), max_layers=1))
     unquoted = EXAMPLE.replace("[alpha, beta, gamma]", "[yes, no]")

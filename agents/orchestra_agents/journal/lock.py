@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl  # POSIX only; on Windows orchestra runs under WSL
 import os
+import time
 from pathlib import Path
 from typing import Self
 
 from orchestra_agents.errors import RunOwned
+
+_PATIENCE, _MOMENT_S = 3, 0.01
 
 
 class RunLock:
@@ -29,7 +33,7 @@ class RunLock:
         while True:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(fd)
             except OSError as error:
                 pid = _pid(fd)
                 os.close(fd)
@@ -62,6 +66,16 @@ class RunLock:
             self._path.unlink(missing_ok=True)
             os.close(self._fd)
             self._fd = -1
+
+
+def _lock(fd: int) -> None:
+    """Take the lock; a moment's patience, because somebody who only asks for the owner holds it for a moment."""
+    for _ in range(_PATIENCE):
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_MOMENT_S)
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _path(journal: Path, run_id: str) -> Path:

@@ -110,7 +110,8 @@ def _prompt(text: str, problem: str, attempt: int) -> Prompt:
 
 
 def _graph(text: str, proposal: dict[str, Any]) -> TaskGraph:
-    return TaskGraph([_subtask(one) for one in proposal["subtasks"]], goal=text, context="")
+    said = {"goal": text, "subtasks": [_subtask(one) for one in proposal["subtasks"]]}
+    return TaskGraph.from_dict(said, max_subtasks=MAX_PROPOSED)
 
 
 def _subtask(proposed: dict[str, Any]) -> dict[str, Json]:

@@ -151,10 +151,17 @@ class Plan:
     """Who answers; None is the default model."""
     budget: Budget = field(default_factory=Budget)
     choices: Choices = field(default_factory=Choices)
+    base_url: str | None = None
+    """Where the models' server listens; None leaves it to the session and the provider."""
 
     def __post_init__(self) -> None:
         if isinstance(self.task, str) and not self.task.strip():
             raise InputError("task", "is empty; give a task graph file, a plan file, or the task in words")
+        if isinstance(self.task, str) and not self.task.isascii():
+            try:
+                self.task.encode()
+            except UnicodeEncodeError as error:
+                raise InputError("task", "holds half a surrogate pair and is no valid text") from error
 
     @property
     def design(self) -> Design:
@@ -177,7 +184,7 @@ class Plan:
         """
         task = self.task if isinstance(self.task, str) else self.task.to_dict()
         values = {"plan": FORMAT, "task": task, "model": _named(self.model)}
-        return values | {"budget": asdict(self.budget), "choices": asdict(self.choices)}
+        return values | {"budget": asdict(self.budget), "choices": asdict(self.choices), "base_url": self.base_url}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
@@ -187,7 +194,7 @@ class Plan:
             InputError: A key is missing, unknown or of the wrong kind.
         """
         expected = {"plan", "task", "model", "budget", "choices"}
-        extra = sorted(set(values) - expected - {"shape", "route", "decision", "graph", "forecast"})
+        extra = sorted(set(values) - expected - {"base_url"} - {"shape", "route", "decision", "graph", "forecast"})
         if extra or values.get("plan") != FORMAT or not expected <= set(values):
             raise InputError(
                 "plan", f"must be a plan file of format {FORMAT} with the keys {', '.join(sorted(expected))}"
@@ -196,12 +203,18 @@ class Plan:
         if not isinstance(task, str | dict):
             raise InputError("plan.task", f"must be a text or a task graph, got {task!r}")
         _check_names(values["model"])
-        return cls(
+        base_url = values.get("base_url")
+        if not isinstance(base_url, str | None):
+            raise InputError("plan.base_url", f"must be a text or null, got {base_url!r}")
+        plan = cls(
             task=task if isinstance(task, str) else TaskGraph.from_dict(task),
             model=values["model"],
             budget=_part(Budget, values, "budget"),
             choices=_part(Choices, values, "choices"),
+            base_url=base_url,
         )
+        _check_decision(plan, values.get("decision"))
+        return plan
 
 
 def plan(
@@ -259,6 +272,17 @@ def _part(kind: type[P], values: Mapping[str, Any], key: str) -> P:
         return kind(**part)
     except InputError as error:
         raise InputError(f"plan.{key}", str(error)) from error
+
+
+def _check_decision(plan: Plan, decision: Json) -> None:
+    """Refuse a plan that this version would carry out in another way than the one that made it."""
+    if decision is None or isinstance(plan.task, str):
+        return
+    now = plan.design.decision_dict()
+    for key in ("topology", "team"):
+        if not isinstance(decision, dict) or decision.get(key) != now[key]:
+            told = f"the plan says {decision!r}, this version would choose {now[key]}; plan again"
+            raise InputError(f"plan.decision.{key}", told)
 
 
 def _check_names(spec: Json) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from orchestra_agents.journal.records import RunStatus, SubtaskEnded
 from orchestra_agents.journal.replay import RunState, Usage
 from orchestra_agents.models.contract import Evidence, Json
+from orchestra_topologies.execution import WHOLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,10 @@ class RunResult:
     """Wall-clock seconds over all attempts."""
     ignored_edges: list[list[str]]
     """Edges along which the topology passed no upstream text."""
+    whole: dict[str, Json] | None
+    """Status, answer and votes of one agent that answered for all subtasks; None in other topologies."""
+    notes: list[str]
+    """What you should know about how the run went."""
 
     def as_dict(self) -> dict[str, Json]:
         """Return the result as the JSON document that the command line prints."""
@@ -45,6 +50,7 @@ def result_of(run_id: str, state: RunState, journal: Path) -> RunResult:
     """Return the result of a graph run from its state; one without an end counts as interrupted."""
     routed = state.routed
     decision = routed.decision if routed else {}
+    whole = state.subtasks.get(WHOLE) if decision.get("topology") == "single" else None
     ended = state.ended
     return RunResult(
         run_id=run_id,
@@ -56,9 +62,11 @@ def result_of(run_id: str, state: RunState, journal: Path) -> RunResult:
         subtasks=dict(_subtasks(state)),
         usage=state.usage,
         journal=journal,
-        evidence=state.started.evidence if state.started else "real",
+        evidence=state.evidence,
         seconds=round(state.seconds, 3),
         ignored_edges=routed.ignored_edges if routed else [],
+        whole=_subtask(whole) if whole is not None else None,
+        notes=list(ended.notes) if ended else [],
     )
 
 

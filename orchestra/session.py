@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
+from weakref import WeakKeyDictionary
 
 from orchestra.panel import build_panel
 from orchestra.planning import ModelSpec
@@ -18,6 +19,8 @@ from orchestra_agents.models.contract import Model
 from orchestra_agents.models.names import resolve
 from orchestra_topologies.execution import Panel
 
+_IN_PROCESS = frozenset({"embedded", "gguf", "simulated", "scripted"})
+_FREE = _IN_PROCESS | {"ollama", "vllm", "llamacpp"}  # run at no price a call
 CONCURRENCY = 8
 """Calls in flight at once, unless something else is asked."""
 
@@ -51,14 +54,14 @@ class Session:
             raise InputError("concurrency", f"must be an integer of at least 1, got {concurrency}")
         self.model = model
         self.base_url = base_url
-        self.limit = asyncio.Semaphore(concurrency)
         self._concurrency = concurrency
         self._budget = budget
         self._environ = os.environ if environ is None else environ
         self._path = None if journal is None else Path(journal)
         self._journal: Journal | None = None
         self._ledger: Ledger | None = None
-        self._models: dict[str, Model] = {}
+        self._models: dict[tuple[str, str | None], Model] = {}
+        self._limits: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
     async def __aenter__(self) -> Self:
         return self
@@ -79,26 +82,58 @@ class Session:
             self._journal = Journal(path)
         return self._journal
 
-    def ledger(self, budget: Budget, spent: Cost) -> Ledger:
-        """Return the account of a run: the session's, if it has a budget, else a new one for `budget`."""
-        if self._budget is None:
-            return Ledger(budget, spent)
-        if self._ledger is None:
-            self._ledger = Ledger(self._budget)
-        return self._ledger
+    @property
+    def limit(self) -> asyncio.Semaphore:
+        """Bounds the calls in flight in the running event loop."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._limits:
+            self._limits[loop] = asyncio.Semaphore(self._concurrency)
+        return self._limits[loop]
 
-    def panel(self, spec: ModelSpec | None, *, wanted: Iterable[str] = ()) -> Panel:
+    def ledger(self, budget: Budget, spent: Cost) -> Ledger:
+        """Return the account of a run under `budget`, and under the session's, if it has one."""
+        if self._ledger is None and self._budget is not None:
+            self._ledger = Ledger(self._budget)
+        return Ledger(budget, spent, parent=self._ledger)
+
+    def check_prices(self, budget: Budget, panel: Panel) -> None:
+        """Refuse a cap in money, of the run or the session, where a model's price is not known.
+
+        Raises:
+            InputError: The cap could not be held.
+        """
+        if budget.usd is None and (self._budget is None or self._budget.usd is None):
+            return
+        for model in panel.everyone():
+            if model.name.partition(":")[0] not in _FREE:
+                problem = f"the price of {model.name} is not known here; cap calls or tokens instead"
+                raise InputError("budget.usd", problem)
+
+    def panel(self, spec: ModelSpec | None, *, wanted: Iterable[str] = (), base_url: str | None = None) -> Panel:
         """Return the models that `spec`, or else the session's default, describes.
+
+        Args:
+            spec: One model, a panel, or either by role.
+            wanted: Names that single subtasks ask for.
+            base_url: Where the server listens, in place of the session's.
 
         Raises:
             InputError: A name is malformed.
             ModelUnavailable: A model cannot be used here.
         """
-        return build_panel(self.model if spec is None else spec, resolve=self._resolve, wanted=wanted)
+        address = base_url or self.base_url
 
-    def _resolve(self, name: str) -> Model:
-        if name not in self._models:
-            self._models[name] = resolve(
-                name, environ=self._environ, base_url=self.base_url, concurrency=self._concurrency
-            )
-        return self._models[name]
+        def one(name: str) -> Model:
+            key = (name, address)
+            if key not in self._models:
+                self._models[key] = resolve(
+                    name, environ=self._environ, base_url=address, concurrency=self._concurrency
+                )
+            return self._models[key]
+
+        panel = build_panel(self.model if spec is None else spec, resolve=one, wanted=wanted)
+        served = sorted({model.name.partition(":")[0] for model in panel.everyone()} - _IN_PROCESS)
+        if address and len(served) > 1:
+            told = f"stands for one server, but the models are of {', '.join(served)}; set <PROVIDER>_BASE_URL for each"
+            raise InputError("base_url", told)
+        return panel

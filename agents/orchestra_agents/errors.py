@@ -134,6 +134,8 @@ class ModelError(OrchestraError):
         retryable: Whether the same request may succeed later.
         retry_after_s: Seconds the server asked us to wait, if it said so.
         attempts: Requests sent before giving up.
+        calls: Requests among them that were answered 2xx, with something unusable.
+        unknown: Requests among them that may have been served although no answer arrived.
     """
 
     code = "model"
@@ -142,7 +144,7 @@ class ModelError(OrchestraError):
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
-        self.attempts = 1
+        self.attempts, self.calls, self.unknown = 1, 0, 0
 
 
 class TransportError(ModelError):

@@ -13,6 +13,8 @@ import pydantic_core
 
 from orchestra_agents.models.contract import Json, canonical_json
 
+_SIZES = ("minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum")
+
 _ROOM = 8
 """Levels of nesting that are kept free for whatever a value will stand in."""
 
@@ -100,14 +102,19 @@ def schema_problem(schema: Json) -> str | None:
         return f"enum must be a list, got {shown(schema['enum'])}"
     if not isinstance(schema.get("properties", {}), dict):
         return f"properties must be a mapping, got {shown(schema['properties'])}"
+    for name in _SIZES:
+        size = schema.get(name, 0)
+        if isinstance(size, bool) or not isinstance(size, int | float) or not math.isfinite(size):
+            return f"{name} must be a number, got {shown(size)}"
     return next((problem for inner in _inner_schemas(schema) if (problem := schema_problem(inner))), None)
 
 
 def mismatch(value: Json, schema: dict[str, Any], where: str = "answer") -> str | None:
     """Return how `value` departs from `schema`, or None.
 
-    This is a structural check, not a validator: it reads type, enum, const, required, properties, items (one schema)
-    and additionalProperties. Every other keyword is left to the server that constrains the completion.
+    This is a structural check, not a validator: it reads type, enum, const, required, properties, items (one schema),
+    additionalProperties, minItems, maxItems, minLength, maxLength, minimum and maximum. Every other keyword is left to
+    the server that constrains the completion.
     """
     kinds = _kinds(schema)
     if kinds and not any(_is_kind(value, kind) for kind in kinds):
@@ -115,12 +122,23 @@ def mismatch(value: Json, schema: dict[str, Any], where: str = "answer") -> str 
     allowed = [schema["const"]] if "const" in schema else schema.get("enum")
     if allowed is not None and canonical_value(value) not in {canonical_value(one) for one in allowed}:
         return f"{where} is none of the allowed values"
+    if problem := _size_mismatch(value, schema, where):
+        return problem
     if isinstance(value, dict):
         return _object_mismatch(value, schema, where)
     if isinstance(value, list) and isinstance(schema.get("items"), dict):
         problems = (mismatch(item, schema["items"], f"{where}[{index}]") for index, item in enumerate(value))
         return next(filter(None, problems), None)
     return None
+
+
+def _size_mismatch(value: Json, schema: dict[str, Any], where: str) -> str | None:
+    if isinstance(value, bool | dict | None):
+        return None
+    low, high = _SIZES[0:2] if isinstance(value, str) else _SIZES[2:4] if isinstance(value, list) else _SIZES[4:6]
+    size = len(value) if isinstance(value, str | list) else value
+    is_kept = schema.get(low, -math.inf) <= size <= schema.get(high, math.inf)
+    return None if is_kept else f"{where} does not keep {low} or {high}"
 
 
 def _object_mismatch(value: dict[str, Json], schema: dict[str, Any], where: str) -> str | None:

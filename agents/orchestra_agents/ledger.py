@@ -33,6 +33,11 @@ class Budget:
                 wanted = "an integer" if kind is int else "a number"
                 raise InputError(f"budget.{item.name}", f"must be {wanted} above 0, got {value!r}")
 
+    def or_else(self, other: Budget) -> Budget:
+        """Return these caps, and the other's where there is none."""
+        mine = {item.name: getattr(self, item.name) for item in fields(self)}
+        return replace(other, **{name: cap for name, cap in mine.items() if cap is not None})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
@@ -55,18 +60,46 @@ class Ledger:
     Args:
         budget: The caps.
         spent: What earlier attempts at the run took.
+        parent: An account that every reservation must fit, too: a session's, over all its runs.
     """
 
-    def __init__(self, budget: Budget, spent: Cost = Cost()) -> None:
+    def __init__(self, budget: Budget, spent: Cost = Cost(), *, parent: Ledger | None = None) -> None:
         self.budget, self.spent, self.reserved = budget, spent, Cost()
+        self._parent = parent
         self._started: float | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def start(self) -> None:
+        """Let the time of the cap in seconds run, from the first call of this."""
+        if self._started is None:
+            self._started = asyncio.get_running_loop().time()
+        if self._parent is not None:
+            self._parent.start()
 
     def seconds_left(self) -> float | None:
         """Return the seconds until time is up, None without a cap; a call still in flight then is given up."""
+        theirs = self._parent.seconds_left() if self._parent is not None else None
         if self.budget.seconds is None:
-            return None
+            return theirs
         now = asyncio.get_running_loop().time()
-        return max(0.0, self.budget.seconds - (now - (now if self._started is None else self._started)))
+        ours = max(0.0, self.budget.seconds - (now - (now if self._started is None else self._started)))
+        return ours if theirs is None else min(ours, theirs)
+
+    async def admit(self, worst: Cost) -> Reservation:
+        """Set aside what one call may take at worst, waiting where only calls in flight stand in the way.
+
+        Raises:
+            BudgetExceeded: What is spent and this together could pass a cap, or time is up.
+        """
+        while True:
+            try:
+                return self.reserve(worst)
+            except BudgetExceeded:
+                if not self._may_fit_later(worst):
+                    raise
+            freed = asyncio.get_running_loop().create_future()
+            self._wait_here(freed)
+            await freed
 
     def reserve(self, worst: Cost) -> Reservation:
         """Set aside what one call may take at worst.
@@ -74,35 +107,61 @@ class Ledger:
         Raises:
             BudgetExceeded: Spent, reserved and this together could pass a cap, or time is up.
         """
-        now = asyncio.get_running_loop().time()
-        if self._started is None:
-            self._started = now
-        if self.budget.seconds is not None and now - self._started >= self.budget.seconds:
-            raise BudgetExceeded("seconds", needed=0, left=self.budget.seconds - (now - self._started))
-        taken = self.spent + self.reserved
+        self.start()
+        left = self.seconds_left()
+        if left is not None and left <= 0:
+            raise BudgetExceeded("seconds", needed=0, left=0)
+        over = self._over(worst, self.spent + self.reserved)
+        if over is not None:
+            raise over
+        theirs = self._parent.reserve(worst) if self._parent is not None else None
+        self.reserved += worst
+        return Reservation(self, worst, theirs)
+
+    def _over(self, worst: Cost, taken: Cost) -> BudgetExceeded | None:
         for unit in ("calls", "tokens", "usd"):
             cap = getattr(self.budget, unit)
             if cap is not None and getattr(taken, unit) + getattr(worst, unit) > cap:
-                raise BudgetExceeded(unit, needed=getattr(worst, unit), left=cap - getattr(taken, unit))
-        self.reserved += worst
-        return Reservation(self, worst)
+                return BudgetExceeded(unit, needed=getattr(worst, unit), left=cap - getattr(taken, unit))
+        return None
+
+    def _may_fit_later(self, worst: Cost) -> bool:
+        left = self.seconds_left()
+        if (left is not None and left <= 0) or self._over(worst, self.spent) is not None:
+            return False
+        return self._parent is None or self._parent._may_fit_later(worst)
+
+    def _wait_here(self, freed: asyncio.Future[None]) -> None:
+        self._waiting.append(freed)
+        if self._parent is not None:
+            self._parent._wait_here(freed)
+
+    def settle(self, worst: Cost, actual: Cost) -> None:
+        """Book `actual` in place of a reservation of `worst`, and let those who wait try again."""
+        self.reserved -= worst
+        self.spent += actual
+        waiting, self._waiting = self._waiting, []
+        for freed in waiting:
+            if not freed.done():
+                freed.set_result(None)
 
 
 class Reservation:
     """Money set aside for one call; commit it or release it, once."""
 
-    __slots__ = ("_ledger", "_open", "worst")
+    __slots__ = ("_ledger", "_open", "_theirs", "worst")
 
-    def __init__(self, ledger: Ledger, worst: Cost) -> None:
-        self._ledger, self.worst, self._open = ledger, worst, True
+    def __init__(self, ledger: Ledger, worst: Cost, theirs: Reservation | None = None) -> None:
+        self._ledger, self.worst, self._theirs, self._open = ledger, worst, theirs, True
 
     def commit(self, actual: Cost) -> None:
         """Book what the call really took in place of the worst case."""
         if self._open:
             self._open = False
-            self._ledger.reserved -= self.worst
-            self._ledger.spent += actual
+            self._ledger.settle(self.worst, actual)
+            if self._theirs is not None:
+                self._theirs.commit(actual)
 
     def release(self) -> None:
         """Give everything back: the call was never made."""
-        self.commit(replace(self.worst, calls=0, tokens=0, usd=0.0))
+        self.commit(Cost())

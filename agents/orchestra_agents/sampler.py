@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from orchestra_agents.errors import BudgetExceeded, ModelError
+from orchestra_agents.errors import BudgetExceeded, ModelError, ModelUnavailable
 from orchestra_agents.flags import Check
 from orchestra_agents.journal.records import Asked, CallFailed, Sampled
 from orchestra_agents.journal.replay import RunState
@@ -19,10 +19,11 @@ from orchestra_agents.models.contract import (
     Sampling,
     canonical_json,
     digest,
-    estimate_tokens,
 )
 
-_UNKNOWN_OUTCOME = frozenset({"timeout"})  # the server may have answered after we stopped listening
+
+def _ignore() -> None:
+    """Nobody wants to hear of calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,15 @@ class Sampler:
         self._models = tuple(models)
         self.state = state
         self._journal, self._ledger, self._limit = journal, ledger, limit
+        self._tell: Callable[[], None] = _ignore
 
     def panel(self, models: Sequence[Model]) -> Sampler:
         """Return a sampler of other models on the same journal, ledger and limit."""
         return Sampler(models, journal=self._journal, state=self.state, ledger=self._ledger, limit=self._limit)
+
+    def on_first_call(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called once, when this sampler's next call has its turn."""
+        self._tell = tell
 
     def member(self, place: int) -> Model:
         """Return the panel's member at `place`, counted round and round."""
@@ -80,7 +86,9 @@ class Sampler:
         if recorded is not None:
             return Sample(self._journal.journal.blob(recorded.text), recorded.flag, recorded.opaque)
         async with self._limit:
-            reservation = self._ledger.reserve(_worst(prompt, sampling))  # in here: time may be up once it is our turn
+            reservation = await self._ledger.admit(_worst(prompt, sampling))  # in here: time may be up by our turn
+            tell, self._tell = self._tell, _ignore
+            tell()
             try:
                 completion, seconds = await self._ask(model, prompt, sampling, identity, reservation)
             finally:
@@ -97,12 +105,19 @@ class Sampler:
         try:
             async with asyncio.timeout(left) as deadline:
                 [completion] = await model.sample(prompt, sampling, 1)
+        except ModelUnavailable as error:
+            self._journal.append(CallFailed(**identity.model_dump(), code=error.code, attempts=0, calls=0, unknown=0))
+            raise
         except ModelError as error:
-            unknown = error.code in _UNKNOWN_OUTCOME
-            self._journal.append(
-                CallFailed(**identity.model_dump(), code=error.code, attempts=error.attempts, unknown=unknown)
+            failed = CallFailed(
+                **identity.model_dump(),
+                code=error.code,
+                attempts=error.attempts,
+                calls=error.calls,
+                unknown=error.unknown,
             )
-            reservation.commit(Cost(calls=int(unknown)))
+            self._journal.append(failed)
+            reservation.commit(Cost(calls=error.calls + error.unknown))
             raise
         except (asyncio.CancelledError, TimeoutError) as error:
             reservation.commit(Cost(calls=1))  # the server may finish it all the same
@@ -110,7 +125,7 @@ class Sampler:
                 raise BudgetExceeded("seconds", needed=0, left=0) from error
             raise
         tokens = completion.usage.input_tokens + completion.usage.output_tokens
-        reservation.commit(Cost(calls=1, tokens=tokens))
+        reservation.commit(Cost(calls=completion.calls, tokens=tokens))
         return completion, loop.time() - started
 
     def _keep(self, identity: Asked, completion: Completion, flag: str | None, seconds: float) -> Sample:
@@ -127,6 +142,7 @@ class Sampler:
                 estimated=completion.usage.estimated,
                 cost_usd=0.0,
                 attempts=completion.attempts,
+                calls=completion.calls,
                 seconds=round(seconds, 6),
             ),
             text=text,
@@ -135,4 +151,6 @@ class Sampler:
 
 
 def _worst(prompt: Prompt, sampling: Sampling) -> Cost:
-    return Cost(calls=1, tokens=estimate_tokens(canonical_json(prompt.rendered())) + sampling.max_tokens)
+    """Return what a call takes at most: no tokenizer makes more than one token of a byte, templates add a few."""
+    rendered = len(canonical_json(prompt.rendered()).encode("utf-8", "replace"))
+    return Cost(calls=1, tokens=rendered + sampling.max_tokens)

@@ -40,7 +40,7 @@ def configure_logging(form: Literal["console", "json"], level: str) -> None:
 
 def log_record(run_id: str, record: Record) -> None:
     """Log a record of a run: samples at debug, all else at info, the run and its node as fields of their own."""
-    fields = record.model_dump(mode="json", exclude={"manifest", "graph", "text", "tally"})
+    fields = record.model_dump(mode="json", exclude={"manifest", "graph", "text", "tally", "answer"})
     level = logging.DEBUG if isinstance(record, SampleRecord | SubtaskStarted) else logging.INFO
     structlog.get_logger("orchestra").log(level, record.kind, run=run_id, **fields)
 

@@ -15,6 +15,7 @@ import typer
 from orchestra.panel import parse_models
 from orchestra.session import Session
 from orchestra_agents.errors import InputError
+from orchestra_agents.json_schema import shown
 from orchestra_agents.ledger import Budget
 from orchestra_agents.models.contract import Json
 
@@ -47,7 +48,7 @@ def make_budget(calls: int | None, tokens: int | None, usd: float | None, second
     """
     for name, value in (("calls", calls), ("tokens", tokens), ("usd", usd), ("seconds", seconds)):
         if value is not None and not value > 0:
-            raise InputError(f"--budget-{name}", f"must be above 0, got {value:g}")
+            raise InputError(f"--budget-{name}", f"must be above 0, got {shown(value)}")
     return Budget(calls=calls, tokens=tokens, usd=usd, seconds=seconds)
 
 

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from orchestra.cli.common import BaseUrlOption, JournalOption, JsonOption, journal_path, make_session, print_json, stop
-from orchestra_agents.errors import ModelUnavailable
+from orchestra_agents.errors import JournalError, ModelUnavailable
 from orchestra_agents.journal.sqlite import Journal
 from orchestra_agents.models import weights
 from orchestra_agents.models.contract import Json, ModelFacts
@@ -74,9 +74,12 @@ def models_pull(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
 
 
 async def _probe(model: str, base_url: str | None) -> ModelFacts:
-    async with make_session(None, [model], base_url) as session:
-        [member] = session.panel(None).choose()
-        return await member.probe()
+    try:
+        async with make_session(None, [model], base_url) as session:
+            [member] = session.panel(None).choose()
+            return await member.probe()
+    except ModelUnavailable as error:
+        return ModelFacts(reachable=False, problem=str(error))
 
 
 def _version(name: str) -> str | None:
@@ -89,5 +92,8 @@ def _version(name: str) -> str | None:
 def _journal(path: Path) -> dict[str, Json]:
     if not path.exists():
         return {"path": str(path), "exists": False, "runs": 0}
-    with Journal(path, "read") as journal:
-        return {"path": str(path), "exists": True, "runs": len(journal.run_ids())}
+    try:
+        with Journal(path, "read") as journal:
+            return {"path": str(path), "exists": True, "runs": len(journal.run_ids())}
+    except JournalError as error:
+        return {"path": str(path), "exists": True, "runs": None, "problem": str(error)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -39,7 +40,11 @@ def make_app() -> typer.Typer:
     app.command("doctor")(doctor_command)
     app.add_typer(models_app, name="models")
     for entry in importlib.metadata.entry_points(group=COMMANDS):
-        command = entry.load()
+        try:
+            command = entry.load()
+        except Exception as error:  # noqa: BLE001 - the boundary to other people's code: theirs must not break ours
+            sys.stderr.write(f"orchestra: the command {entry.name} of another package cannot be loaded: {error!r}\n")
+            continue
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=entry.name)
         else:
@@ -53,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _main(arguments: list[str]) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # a JSON document is UTF-8 whatever the locale says
     try:
         code = make_app()(arguments, standalone_mode=False, prog_name="orchestra")
     except TyperException as error:

@@ -41,7 +41,7 @@ def plan_command(
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the plan as a Mermaid flowchart.")] = False,
 ) -> None:
     """Show shape, route and reason. Spends nothing when given a graph file."""
-    plan = planned(task, model, topology, team, k)
+    plan = replace(planned(task, model, topology, team, k), base_url=base_url)
     graph = plan.task
     if isinstance(graph, str):
         try:
@@ -107,6 +107,8 @@ async def _decomposed(plan: Plan, base_url: str | None) -> TaskGraph:
 
 
 def _write(path: Path, document: Json) -> None:
+    if path.suffix != ".json":
+        raise InputError("--out", f"must be a file name that ends in .json, got {path.name!r}")
     try:
         path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -29,11 +30,12 @@ from orchestra.cli.common import (
     stop,
 )
 from orchestra.cli.plan import planned
+from orchestra.performance import Approve
 from orchestra.planning import Design
 from orchestra.report.progress import RunProgress
 from orchestra.report.text import plan_view, result_view, stderr_console
 from orchestra.result import RunResult, result_of
-from orchestra.running import Approve, Hooks, new_run_id
+from orchestra.running import Hooks, new_run_id
 from orchestra.running import resume as resume_run
 from orchestra.running import run as run_plan
 from orchestra.session import Session
@@ -41,7 +43,6 @@ from orchestra_agents.errors import InputError, RunDeclined
 from orchestra_agents.journal.records import Record
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import Journal
-from orchestra_agents.ledger import Budget
 from orchestra_agents.tracing import log_record
 from orchestra_topologies.graph import TaskGraph
 
@@ -78,12 +79,11 @@ def run_command(
     """Run a task and print each subtask's answer with its votes."""
     budget = make_budget(budget_calls, budget_tokens, budget_usd, budget_seconds)
     plan = planned(task, model, topology, team, k)
-    if budget != Budget():
-        plan = replace(plan, budget=budget)
+    plan = replace(plan, budget=budget.or_else(plan.budget), base_url=base_url or plan.base_url)
     if approve and not sys.stdin.isatty():
         raise InputError("--approve", "needs a terminal to ask on")
     progress, name = RunProgress(stderr_console()), run_id or new_run_id()
-    session = make_session(journal, None, base_url)
+    session = make_session(journal, None, None)
     hooks = Hooks(approve=_approver(progress, ask=approve, quiet=json_, k=k), accept_change=accept_change)
     _carry_out(
         lambda told: run_plan(plan, session=session, run_id=name, hooks=replace(hooks, watch=told)),
@@ -128,7 +128,8 @@ def _carry_out(start: Start, run: _Run, *, as_json: bool) -> None:
     else:
         Console(highlight=False).print(result_view(result))
     if result.status in ("budget", "undecided", "interrupted"):
-        resume = f"go on with: orchestra resume {run.run_id} --journal {result.journal}"
+        resume = f"go on with: orchestra resume {run.run_id} --journal {shlex.quote(str(result.journal))}"
+        resume += " and a larger --budget-..." if result.status == "budget" else ""
         run.progress.console.print(resume, soft_wrap=True, markup=False)
     stop(128 + caught if caught else EXIT_CODES[result.status])
 
@@ -168,7 +169,10 @@ def _approver(progress: RunProgress, *, ask: bool, quiet: bool, k: str | None) -
             return True
         asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)  # so that Ctrl-C ends the question, too
         with progress.paused():
-            return progress.console.input("Run it? [y/N] ", markup=False).strip().lower() in ("y", "yes")
+            try:
+                return progress.console.input("Run it? [y/N] ", markup=False).strip().lower() in ("y", "yes")
+            except (EOFError, KeyboardInterrupt):
+                return False
 
     return approve
 

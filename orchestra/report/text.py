@@ -59,6 +59,7 @@ def result_view(result: RunResult) -> RenderableType:
         Text(),
         Text.assemble(("answer  ", "bold"), _shown(result.answer)),
         Text.assemble(("status  ", "bold"), result.status),
+        *(Text.assemble(("note    ", "bold"), note) for note in result.notes),
         Text.assemble(("usage   ", "bold"), took),
         Text.assemble(("run     ", "bold"), f"{result.run_id}, answered by {kind}, recorded in {result.journal}"),
     )

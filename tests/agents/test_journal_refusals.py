@@ -249,7 +249,7 @@ REFUSED: dict[str, tuple[object, object]] = {
     "text for a number": ("run.ended", '{"status":"ok","seconds":"1.0"}'),
     "number for a flag": (
         "sample.failed",
-        '{"node":"n","input":"i","model":"m","policy":"p","index":0,"code":"c","attempts":1,"unknown":1}',
+        '{"node":"n","input":"i","model":"m","policy":"p","index":0,"code":"c","attempts":1,"calls":0,"unknown":true}',
     ),
     "fraction for an integer": ("sample.asked", '{"node":"n","input":"i","model":"m","policy":"p","index":0.5}'),
     "unknown word": ("run.ended", '{"status":"great","seconds":1.0}'),

@@ -205,6 +205,7 @@ def test_an_unanswered_sample_keeps_the_others_of_its_batch(tmp_path: Path, erro
         replies=lambda index: error if index == place else says("a"),
         seconds=lambda index: 0.5 if index == place else 5.0,
     )
+    error.unknown = unknown = int(error.code == "timeout")  # the server may have answered after we stopped listening
     with desk(tmp_path, first) as there:
         with pytest.raises(type(error)) as caught:
             run_virtual(there.agent().decide(question()))
@@ -212,7 +213,6 @@ def test_an_unanswered_sample_keeps_the_others_of_its_batch(tmp_path: Path, erro
         assert sorted(there.arrived()) == [index for index in range(3) if index != place]
         [failure] = there.records(CallFailed)
         assert (failure.index, failure.code, failure.attempts) == (place, error.code, 8)
-        unknown = int(error.code == "timeout")  # the server may have answered after we stopped listening
         usage = there.state.usage
         assert (failure.unknown, usage.unknown, usage.calls, usage.attempts) == (unknown, unknown, 2 + unknown, 10)
         assert there.ledger.spent.calls == usage.calls

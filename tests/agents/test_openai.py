@@ -175,6 +175,23 @@ async def test_retries_are_counted() -> None:
         assert (await model.sample(CHAT, Sampling()))[0].attempts == 3
 
 
+async def test_calls_are_what_was_answered_or_may_have_been() -> None:
+    """A refusal is no call; a 2xx that is no completion is one; a broken connection after sending may be one."""
+    async with served(failing(500), Reply(body={"choices": []}), chat("x")) as (model, _):
+        [completion] = await model.sample(CHAT, Sampling())
+        assert (completion.attempts, completion.calls) == (3, 2)
+    for default, calls, unknown in [
+        (failing(500), 0, 0),
+        (failing(408), 0, 0),
+        (Reply(body=b"<html>"), 3, 0),
+        (Reply(breaks=True), 0, 3),
+    ]:
+        async with served(default=lambda request, reply=default: reply) as (model, _):
+            with pytest.raises(ModelError) as caught:
+                await model.sample(CHAT, Sampling())
+            assert (caught.value.attempts, caught.value.calls, caught.value.unknown) == (3, calls, unknown)
+
+
 async def test_reply_that_breaks_the_promise_is_retried() -> None:
     """A 2xx without choices is a server's slip: asked again, then a ServerError with its attempts."""
     async with served(Reply(body={"choices": []}), chat("x")) as (model, _):

@@ -27,6 +27,7 @@ from orchestra_agents.journal.replay import RunState, Usage
 from orchestra_agents.journal.sqlite import Entry
 from orchestra_agents.ledger import Cost
 
+LATER = RunResumed(at="later", evidence="simulated")
 STARTED = RunStarted(what="graph", manifest={"task": "t", "k": 3}, evidence="simulated", at="then")
 
 
@@ -65,9 +66,9 @@ def replied(
     )
 
 
-def failed(index: int, *, attempts: int = 1, unknown: bool = False) -> CallFailed:
+def failed(index: int, *, attempts: int = 1, unknown: int = 0, calls: int = 0) -> CallFailed:
     """Its failure."""
-    return CallFailed(**asked(index).model_dump(), code="server", attempts=attempts, unknown=unknown)
+    return CallFailed(**asked(index).model_dump(), code="server", attempts=attempts, calls=calls, unknown=unknown)
 
 
 def ended(node: str = "n", *, status: Status = "ok") -> SubtaskEnded:
@@ -85,7 +86,7 @@ outcomes = st.one_of(
         cost_usd=st.integers(0, 8).map(lambda eighths: eighths / 8),
         estimated=st.booleans(),
     ),
-    st.builds(failed, st.just(0), attempts=st.integers(1, 8), unknown=st.booleans()),
+    st.builds(failed, st.just(0), attempts=st.integers(1, 8), unknown=st.integers(0, 8), calls=st.integers(0, 8)),
     st.none(),
 )
 
@@ -98,7 +99,7 @@ def test_usage_is_the_sum_over_all_attempts_at_the_run(
     records: list[Record] = [STARTED]
     for index, outcome in enumerate(calls):
         if index in resumed:
-            records.append(RunResumed(at="later"))
+            records.append(LATER)
         records.append(asked(index))
         if outcome is not None:
             records.append(outcome.model_copy(update={"index": index}))
@@ -107,7 +108,7 @@ def test_usage_is_the_sum_over_all_attempts_at_the_run(
     attempts = [reply.attempts for reply in replies] + [failure.attempts for failure in failures]
     unknown = calls.count(None) + sum(failure.unknown for failure in failures)
     assert folded(records).usage == Usage(
-        calls=len(replies) + unknown,
+        calls=len(replies) + sum(failure.calls for failure in failures) + unknown,
         samples=len(replies),
         attempts=sum(attempts),
         unknown=unknown,
@@ -133,13 +134,13 @@ def test_open_calls_are_unknown_whatever_the_order_of_replies(order: list[int], 
 
 def test_a_call_cut_off_by_a_kill_stays_unknown_after_it_is_asked_again() -> None:
     """A call that was open at a kill may have been paid for: the second try does not take it back."""
-    state = folded([STARTED, asked(0), RunResumed(at="later"), asked(0), replied(0, tokens=(3, 4))])
+    state = folded([STARTED, asked(0), LATER, asked(0), replied(0, tokens=(3, 4))])
     assert (state.usage.calls, state.usage.samples, state.usage.unknown) == (2, 1, 1)
     assert state.usage.as_cost() == Cost(calls=2, tokens=7)
 
 
-@pytest.mark.parametrize(("unknown", "calls"), [(True, 2), (False, 1)])
-def test_a_failed_call_that_is_asked_again(unknown: bool, calls: int) -> None:
+@pytest.mark.parametrize(("unknown", "calls"), [(1, 2), (0, 1), (8, 9)])
+def test_a_failed_call_that_is_asked_again(unknown: int, calls: int) -> None:
     """A failure that certainly cost nothing is attempts only; one of unknown outcome stays a call."""
     state = folded([asked(0), failed(0, attempts=8, unknown=unknown), asked(0), replied(0, attempts=2)])
     assert (state.usage.calls, state.usage.unknown, state.usage.attempts) == (calls, calls - 1, 10)
@@ -171,7 +172,11 @@ def test_undecided_votes_are_counted_by_subtask(ends: list[tuple[str, Status]]) 
     """How often each subtask's vote ended at its cap is counted over all attempts, and the latest outcome stands."""
     records: list[Record] = []
     for node, status in ends:
-        records += [SubtaskStarted(node=node, team="vote"), ended(node, status=status), RunResumed(at="later")]
+        records += [
+            SubtaskStarted(node=node, team="vote"),
+            ended(node, status=status),
+            LATER,
+        ]
     state = folded(records)
     assert state.undecided == Counter(node for node, status in ends if status == "undecided")
     assert {node: end.status for node, end in state.subtasks.items()} == dict(ends)
@@ -181,7 +186,7 @@ def test_subtasks_run_until_they_end_or_the_attempt_does() -> None:
     """A subtask is at work from its start to its end, and none is when a further attempt begins."""
     records: list[Record] = [SubtaskStarted(node="a", team="solo"), SubtaskStarted(node="b", team="vote"), ended("a")]
     assert list(folded(records).running) == ["b"]
-    assert list(folded([*records, RunResumed(at="later")]).running) == []
+    assert list(folded([*records, LATER]).running) == []
     assert list(folded([*records, ended("never started", status="skipped")]).running) == ["b"]
 
 
@@ -191,8 +196,8 @@ def test_seconds_are_summed_over_attempts_that_ended() -> None:
         [
             STARTED,
             RunEnded(status="interrupted", seconds=1.5),
-            RunResumed(at="second, killed"),
-            RunResumed(at="third"),
+            RunResumed(at="second, killed", evidence="simulated"),
+            RunResumed(at="third", evidence="simulated"),
             RunEnded(status="ok", answer="x", seconds=2.25),
         ]
     )
@@ -202,13 +207,19 @@ def test_seconds_are_summed_over_attempts_that_ended() -> None:
 
 def test_a_resumed_run_has_not_ended() -> None:
     """How the last attempt ended is forgotten when the next begins."""
-    state = folded([STARTED, RunEnded(status="budget", seconds=1.0), RunResumed(at="later")])
+    state = folded([STARTED, RunEnded(status="budget", seconds=1.0), LATER])
     assert state.ended is None
 
 
 def test_accepted_changes_replace_the_manifests_entries() -> None:
     """The manifest is that of the start with what later attempts changed, and the start itself stays as it was."""
-    state = folded([STARTED, RunResumed(at="a", changed={"k": 5}), RunResumed(at="b", changed=None)])
+    state = folded(
+        [
+            STARTED,
+            RunResumed(at="a", evidence="simulated", changed={"k": 5}),
+            RunResumed(at="b", evidence="simulated", changed=None),
+        ]
+    )
     assert state.manifest == {"task": "t", "k": 5}
     assert state.started == STARTED
     assert STARTED.manifest == {"task": "t", "k": 3}

@@ -27,6 +27,12 @@ def _is_id(text: str) -> str:
     return text
 
 
+def _is_text(text: str) -> str:
+    if not text.isascii():
+        text.encode()  # half a surrogate pair is no text; its UnicodeEncodeError is a ValueError
+    return text
+
+
 def _is_said(text: str) -> str:
     if not text.strip():
         raise ValueError
@@ -36,12 +42,12 @@ def _is_said(text: str) -> str:
 def _copy_json(value: Json) -> Json:
     """Return a copy of `value` that nobody else can change."""
     try:
-        return json.loads(canonical_json(value))
+        return json.loads(_is_text(canonical_json(value)))
     except (TypeError, RecursionError) as error:
         raise ValueError from error
 
 
-_Text = Annotated[str, Field(strict=True)]
+_Text = Annotated[str, Field(strict=True), AfterValidator(_is_text)]
 _Said = Annotated[_Text, AfterValidator(_is_said)]
 _Value = Annotated[Any, AfterValidator(_copy_json)]
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal
 
-from orchestra_agents.errors import BudgetExceeded, ModelError
+from orchestra_agents.errors import BudgetExceeded, InputError, ModelError, ModelUnavailable
 from orchestra_agents.journal.records import SubtaskStarted
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import RunJournal
 from orchestra_agents.microagent import Microagent, Question
-from orchestra_agents.models.contract import Model, Sampling, digest
+from orchestra_agents.models.contract import Evidence, Model, Sampling, digest
 from orchestra_agents.sampler import Sampler
 from orchestra_topologies.graph import Subtask, TaskGraph
 from orchestra_topologies.outcome import Cause, Outcome
@@ -38,6 +38,23 @@ class Panel:
             return (self.named[name],)
         return self.roles.get(role or "", self.default)
 
+    @property
+    def evidence(self) -> Evidence:
+        """Simulated as soon as one member is."""
+        return "simulated" if any(model.evidence == "simulated" for model in self.everyone()) else "real"
+
+    def check_roles(self, used: Set[str]) -> None:
+        """Refuse models for roles that nobody has.
+
+        Raises:
+            InputError: A role is neither lead nor decomposer nor one that a subtask names.
+        """
+        known = sorted({"lead", "decomposer", *used})
+        for role in self.roles:
+            if role not in known:
+                told = f"no subtask has the role {role!r}; roles here are worker, {', '.join(known)}"
+                raise InputError("model", told)
+
     def everyone(self) -> tuple[Model, ...]:
         """Return every model once, in order."""
         by_role = [model for models in self.roles.values() for model in models]
@@ -58,6 +75,7 @@ class Execution:
     Attributes:
         outcomes: What has been settled so far, by subtask id.
         briefs: What the lead says about each subtask, in hierarchical runs.
+        notes: What the user should know about how the run went.
         stop: Why no further subtask is admitted, once the budget is spent.
     """
 
@@ -75,6 +93,7 @@ class Execution:
         self.journal, self.state = journal, state
         self.outcomes: dict[str, Outcome] = {}
         self.briefs: dict[str, str] = {}
+        self.notes: list[str] = []
         self.stop: Cause | None = None
         # A vote that ended at its cap in an earlier attempt may go as far again in this one.
         self._rounds = {node: 1 + times for node, times in state.undecided.items()}
@@ -106,10 +125,25 @@ class Execution:
         return await self.ask(question, self.teams[subtask.id], models=models, timeout_s=subtask.timeout_s)
 
     async def ask(
-        self, question: Question, team: Team, *, models: Sequence[Model], timeout_s: float | None = None
+        self,
+        question: Question,
+        team: Team,
+        *,
+        models: Sequence[Model],
+        sampling: Sampling | None = None,
+        timeout_s: float | None = None,
     ) -> Outcome:
-        """Have `team` answer `question`; an outcome that is recorded as ok is returned without asking anyone."""
-        asked = digest(question.prompt.rendered())
+        """Have `team` answer `question`; an outcome that is recorded as ok is returned without asking anyone.
+
+        Args:
+            question: What is asked.
+            team: Who answers.
+            models: The panel.
+            sampling: How samples are drawn, if not as everywhere in the run.
+            timeout_s: Seconds from the first call until the question has failed; None is no limit.
+        """
+        sampling = sampling or self.sampling
+        asked = _identity(question, team, models, sampling)
         recorded = self.state.subtasks.get(question.node)
         if recorded is not None and recorded.status == "ok" and recorded.input == asked:
             return Outcome.from_record(recorded)
@@ -118,7 +152,9 @@ class Execution:
         self.journal.append(SubtaskStarted(node=question.node, team=str(team)))
         loop = asyncio.get_running_loop()
         started = loop.time()
-        outcome = await self._decide(question, team, models, timeout_s)
+        sampler = self.sampler.panel(models)
+        agent = Microagent(sampler, team.rule(rounds=self._rounds.get(question.node, 1)), sampling)
+        outcome = await self._decide(agent, question, team, timeout_s)
         self.journal.append(outcome.to_record(question.node, prompt=asked, seconds=loop.time() - started))
         return outcome
 
@@ -127,21 +163,19 @@ class Execution:
         self.outcomes[subtask.id] = outcome
         self.journal.append(outcome.to_record(subtask.id, prompt=None, seconds=0))
 
-    async def _decide(
-        self, question: Question, team: Team, models: Sequence[Model], timeout_s: float | None
-    ) -> Outcome:
-        agent = Microagent(
-            self.sampler.panel(models),
-            team.rule(rounds=self._rounds.get(question.node, 1)),
-            self.sampling,
-        )
+    async def _decide(self, agent: Microagent, question: Question, team: Team, timeout_s: float | None) -> Outcome:
+        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(None) as limit:
+                if timeout_s is not None:  # waiting for a turn is not working: the clock starts with the first call
+                    agent.sampler.on_first_call(lambda: limit.reschedule(loop.time() + timeout_s))
                 decision = await agent.decide(question)
         except TimeoutError:
+            if not limit.expired():
+                raise
             message = f"no answer within timeout_s={timeout_s:g}"
             return Outcome(status="failed", cause=Cause(code="timeout", message=message))
-        except ModelError as error:
+        except (ModelError, ModelUnavailable) as error:
             return Outcome(status="failed", cause=Cause(code=error.code, message=str(error)))
         except BudgetExceeded as error:
             self.stop = Cause(code="budget", message=str(error))
@@ -156,3 +190,9 @@ class Execution:
             answer=outcome.answer,
             is_right=truth is None or before.answer.canonical(truth.answer) == before.answer.canonical(outcome.answer),
         )
+
+
+def _identity(question: Question, team: Team, models: Sequence[Model], sampling: Sampling) -> str:
+    """Return the digest of everything that decides the answer, so that a change of any of it asks again."""
+    who = [str(team), sampling.policy(), [model.name for model in models]]
+    return digest([question.prompt.rendered(), question.answer.spec(), who])

@@ -6,6 +6,8 @@ the instruction. A lead whose briefs cannot be read costs nothing but itself: th
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
@@ -13,9 +15,10 @@ from orchestra_agents.microagent import Question
 from orchestra_topologies.dataflow import dataflow
 from orchestra_topologies.execution import Execution
 from orchestra_topologies.progress import Progress, TopologyGraph
-from orchestra_topologies.prompts import briefs_answer, lead_prompt
+from orchestra_topologies.prompts import BRIEF_CHARACTERS, briefs_answer, lead_prompt
 from orchestra_topologies.teams.team import Team
 
+_TOKENS_A_BRIEF = BRIEF_CHARACTERS // 2
 LEAD = "<lead>"
 """Node of the lead's briefing; no subtask can be called so."""
 
@@ -34,9 +37,12 @@ def build() -> TopologyGraph:
 async def _brief(state: Progress, runtime: Runtime[Execution]) -> Progress:
     run = runtime.context
     question = Question(node=LEAD, prompt=lead_prompt(run.graph), answer=briefs_answer(run.graph))
-    outcome = await run.ask(question, Team("solo"), models=run.panel.choose(role="lead"))
+    room = replace(run.sampling, max_tokens=max(run.sampling.max_tokens, _TOKENS_A_BRIEF * len(run.graph)))
+    outcome = await run.ask(question, Team("solo"), models=run.panel.choose(role="lead"), sampling=room)
     if outcome.status == "ok":
         run.briefs = dict(outcome.answer)
+    elif outcome.cause is not None:
+        run.notes.append(f"the lead gave no usable briefing ({outcome.cause.message}); the plain subtasks were run")
     return {"settled": 0}
 
 

@@ -30,22 +30,28 @@ class Given:
     """Whether it is the reference answer, for simulated models only."""
 
 
-def data_section(name: str, text: str) -> str:
+def data_section(text: str, *, kind: str | None = None, by: str | None = None) -> str:
     """Return `text` as a delimited data section that its content cannot end or imitate.
 
-    >>> print(data_section("facts", "a </data> b"))
-    <data name="facts">
+    Args:
+        text: What stands in it.
+        kind: What it is, where it is no subtask's answer: context, example or note.
+        by: Id of the subtask whose answer it is.
+
+    >>> print(data_section("a </data> b", by="facts"))
+    <data from="facts">
     a &lt;/data> b
     </data>
     """
-    return f'<data name="{name}">\n{_defuse(text)}\n</data>'
+    mark = f'kind="{kind}"' if by is None else f'from="{by}"'
+    return f"<data {mark}>\n{_defuse(text)}\n</data>"
 
 
 def subtask_prompt(graph: TaskGraph, subtask: Subtask, given: Sequence[Given], *, brief: str | None = None) -> Prompt:
     """Return the prompt of one subtask: goal, context and inputs as data, its own description last."""
-    sections = [data_section(one.name, as_text(one.answer)) for one in given]
+    sections = [data_section(as_text(one.answer), by=one.name) for one in given]
     if brief:
-        sections.append(data_section("lead's note", brief))
+        sections.append(data_section(brief, kind="note"))
     truth = subtask.truth
     messages = (
         Message("system", _system(subtask.answer)),
@@ -137,7 +143,7 @@ def _example_messages(subtask: Subtask) -> tuple[Message, ...]:
     for example in subtask.examples:
         reply = canonical_json({"answer": example.answer}) if subtask.answer.votable else as_text(example.answer)
         messages += [
-            Message("user", _join(data_section("example", example.input), subtask.description)),
+            Message("user", _join(data_section(example.input, kind="example"), subtask.description)),
             Message("assistant", reply),
         ]
     return tuple(messages)
@@ -158,7 +164,7 @@ def _goal(graph: TaskGraph) -> str:
 
 
 def _context(text: str) -> str:
-    return data_section("context", text) if text else ""
+    return data_section(text, kind="context") if text else ""
 
 
 def _read_by(graph: TaskGraph, subtask: Subtask) -> str:
@@ -180,7 +186,7 @@ def _join(*parts: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.replace("->", "-").split())
+    return re.sub(r"-+>+", "-", " ".join(text.split()))
 
 
 def _is_one_line(text: str) -> bool:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
 from orchestra_agents.microagent import Question
 from orchestra_topologies.execution import WHOLE, Execution
+from orchestra_topologies.graph import Subtask
+from orchestra_topologies.outcome import Outcome
 from orchestra_topologies.progress import Progress, TopologyGraph
 from orchestra_topologies.prompts import whole_prompt
 from orchestra_topologies.synthesis import whole_answer
+
+_OWN = ("model", "role", "team", "k", "timeout_s", "examples")
+_PLAIN = Subtask(id="plain", description="-")
 
 
 def build() -> TopologyGraph:
@@ -27,11 +30,13 @@ async def _answer(state: Progress, runtime: Runtime[Execution]) -> Progress:
     run = runtime.context
     subtasks = list(run.graph)
     if len(subtasks) == 1:  # the subtask is the whole task: its own prompt and answer stand
-        outcome = await run.perform(subtasks[0])
-        run.outcomes[WHOLE] = run.outcomes[subtasks[0].id] = replace(outcome, covered_by="whole")
+        run.outcomes[subtasks[0].id] = await run.perform(subtasks[0])
         return {"settled": 1}
     question = Question(node=WHOLE, prompt=whole_prompt(run.graph), answer=whole_answer(run.graph))
     run.outcomes[WHOLE] = outcome = await run.ask(question, run.teams[WHOLE], models=run.panel.choose())
+    own = sorted({name for subtask in subtasks for name in _OWN if getattr(subtask, name) != getattr(_PLAIN, name)})
+    if own:
+        run.notes.append(f"one agent answered the whole task: {', '.join(own)} of single subtasks did not apply")
     for subtask in subtasks:
-        run.settle(subtask, replace(outcome, answer=None, covered_by="whole"))
+        run.settle(subtask, Outcome(status=outcome.status, cause=outcome.cause, covered_by="whole"))
     return {"settled": len(subtasks)}

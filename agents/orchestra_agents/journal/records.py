@@ -48,6 +48,8 @@ class RunStarted(Record):
     manifest: dict[str, Json]
     """What must be the same for a resume to make sense: task, models, prompts, policies."""
     evidence: Evidence
+    budget: dict[str, Json] = {}
+    """The caps of the run's first attempt."""
     at: str
     """UTC, ISO 8601."""
 
@@ -61,6 +63,9 @@ class RunResumed(Record):
 
     kind = "run.resumed"
     at: str
+    evidence: Evidence
+    budget: dict[str, Json] = {}
+    """The caps of this attempt."""
     changed: dict[str, Json] | None = None
     """The manifest's entries that --accept-change replaced."""
 
@@ -130,6 +135,8 @@ class Sampled(SampleRecord):
     estimated: bool
     cost_usd: float
     attempts: int
+    calls: int = 1
+    """Requests answered 2xx or of unknown outcome that it took."""
     seconds: float
 
     def identity(self) -> str | None:
@@ -143,8 +150,10 @@ class CallFailed(SampleRecord):
     kind = "sample.failed"
     code: str
     attempts: int
-    unknown: bool
-    """True where the server may have done the work all the same."""
+    calls: int
+    """Requests that were answered 2xx, with something unusable."""
+    unknown: int
+    """Requests that may have been served although no answer arrived."""
 
 
 class SubtaskEnded(Record):
@@ -153,7 +162,7 @@ class SubtaskEnded(Record):
     kind = "subtask.ended"
     node: str
     input: str | None
-    """Digest of the rendered prompt, None where none was rendered."""
+    """Digest of everything that decides the answer: prompt, answer type, team, sampling, models; None if not asked."""
     status: Status
     answer: Json = None
     voted: bool = False
@@ -175,6 +184,8 @@ class RunEnded(Record):
     status: RunStatus
     answer: Json = None
     reason: str | None = None
+    notes: list[str] = []
+    """What the user should know about how the attempt went."""
     seconds: float
 
 

@@ -21,7 +21,7 @@ from orchestra_agents.journal.records import (
 )
 from orchestra_agents.journal.sqlite import Entry
 from orchestra_agents.ledger import Cost
-from orchestra_agents.models.contract import Json
+from orchestra_agents.models.contract import Evidence, Json
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,6 +59,8 @@ class RunState:
 
     started: RunStarted | None = None
     manifest: dict[str, Json] = field(default_factory=dict)
+    budget: dict[str, Json] = field(default_factory=dict)
+    """The caps of the latest attempt."""
     decomposed: Decomposed | None = None
     routed: Routed | None = None
     running: dict[str, SubtaskStarted] = field(default_factory=dict)
@@ -74,6 +76,9 @@ class RunState:
     _replies: dict[str, Sampled] = field(default_factory=dict)
     _open: Counter[str] = field(default_factory=Counter)
     _usage: Usage = field(default_factory=Usage)
+    _answered: int = 0
+    _unknown: int = 0
+    _evidence: set[Evidence] = field(default_factory=set)
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Self:
@@ -91,19 +96,23 @@ class RunState:
     def usage(self) -> Usage:
         """What the run took; calls still open count as unknown."""
         usage = self._usage
-        usage.unknown = sum(self._open.values())
-        usage.calls = usage.samples + usage.unknown
+        usage.unknown = self._unknown + sum(self._open.values())
+        usage.calls = self._answered + usage.unknown
         return usage
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the run's answers are based on: simulated as soon as any attempt was."""
+        return "simulated" if "simulated" in self._evidence else "real"
 
     def apply(self, entry: Entry) -> None:
         """Take in the next record."""
         match entry.record:
             case RunStarted() as record:
-                self.started, self.manifest = record, dict(record.manifest)
+                self.started, self.manifest, self.budget = record, dict(record.manifest), dict(record.budget)
+                self._evidence.add(record.evidence)
             case RunResumed() as record:
-                self.manifest |= record.changed or {}
-                self.ended = None
-                self.running.clear()
+                self._resume(record)
             case Decomposed() as record:
                 self.decomposed = record
             case Routed() as record:
@@ -118,6 +127,16 @@ class RunState:
             case Asked() | Sampled() | CallFailed() as record:
                 self._count(record)
 
+    def _resume(self, record: RunResumed) -> None:
+        changed = record.changed or {}
+        if "task" in changed and changed["task"] != self.manifest.get("task"):
+            self.decomposed = self.routed = None  # they belong to the task before
+        self.manifest |= changed
+        self.budget = dict(record.budget)
+        self._evidence.add(record.evidence)
+        self.ended = None
+        self.running.clear()
+
     def _end_subtask(self, record: SubtaskEnded) -> None:
         self.running.pop(record.node, None)
         self.subtasks[record.node] = record
@@ -130,10 +149,13 @@ class RunState:
             case Asked():
                 self._open[sample] += 1
             case CallFailed():
-                self._open[sample] -= not record.unknown
+                self._open[sample] -= 1
+                self._answered += record.calls
+                self._unknown += record.unknown
                 self._usage.attempts += record.attempts
             case Sampled():
                 self._open[sample] -= 1
+                self._answered += record.calls
                 self._replies[sample] = record
                 usage = self._usage
                 usage.samples += 1

@@ -48,7 +48,7 @@ class Journal:
 
     Args:
         path: The SQLite file.
-        mode: `write` creates the file and its folder where they are missing, `read` never writes.
+        mode: `write` creates the file and its folder where they are missing, `read` changes no record.
 
     Raises:
         JournalError: The file is of a newer version, corrupt, not a journal, or cannot be written.

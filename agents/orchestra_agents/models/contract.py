@@ -157,6 +157,8 @@ class Completion:
     """Per-token log-probabilities where asked for and available."""
     attempts: int = 1
     """Requests it took, retries included; 0 for the second and later completions of one request."""
+    calls: int = 1
+    """Requests among them that were answered 2xx or whose outcome is unknown."""
     opaque: str | None = None
     """Set by simulated models for a wrong answer that stands for any: it is a vote for itself and is never parsed."""
 

@@ -38,7 +38,7 @@ class EmbeddedModel:
     """
 
     evidence: Evidence = "real"
-    form: Form = "pattern"  # few-shot patterns beat the chat template wherever both were tried (docs/design/storeys.md)
+    form: Form = "pattern"  # few-shot patterns beat the chat template wherever both were tried (docs/design/prompts.md)
 
     def __init__(
         self,

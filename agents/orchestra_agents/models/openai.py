@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from orchestra_agents.errors import ModelError
+from orchestra_agents.errors import ModelError, ServerError
 from orchestra_agents.models import _probe
 from orchestra_agents.models._wire import Dialect, completions_of, request_of
 from orchestra_agents.models.contract import Completion, Evidence, Form, ModelFacts, Prompt, Sampling
@@ -100,11 +100,17 @@ class OpenAIModel:
         request = request_of(prompt, sampling, model=self._model, dialect=self._dialect, index=index, count=count)
 
         async def post() -> list[Completion]:
-            return completions_of(await self._transport.post_json(request.path, request.body), prompt, count=count)
+            answer = await self._transport.post_json(request.path, request.body)
+            try:
+                return completions_of(answer, prompt, count=count)
+            except ServerError as error:
+                error.calls = 1  # answered, and perhaps billed, though not as promised
+                raise
 
         answered = await self._retry.run(post)
         first, *rest = answered.value
-        return [replace(first, attempts=answered.attempts), *rest]
+        first = replace(first, attempts=answered.attempts, calls=answered.calls)
+        return [first, *(replace(one, calls=0) for one in rest)]
 
 
 def _first_error(failures: BaseExceptionGroup[BaseException]) -> BaseException:

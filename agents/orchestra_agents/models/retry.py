@@ -21,6 +21,8 @@ class Attempted(Generic[T]):
 
     value: T
     attempts: int
+    calls: int = 1
+    """Requests among them that were answered 2xx or whose outcome is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +42,8 @@ class Retry:
         """Return what `call` gives, asking again after errors that are `retryable`.
 
         Raises:
-            ModelError: The last failure, with `attempts` set to the number of requests sent. A wait that would pass
-                `total_s` is not begun.
+            ModelError: The last failure, with `attempts`, `calls` and `unknown` summed over all requests sent. A wait
+                that would pass `total_s` is not begun.
         """
         started = asyncio.get_running_loop().time()
         try:
@@ -55,14 +57,16 @@ class Retry:
     async def _again(self, call: Callable[[], Awaitable[T]], first: ModelError, started: float) -> Attempted[T]:
         """Retry `call`, whose first attempt failed with `first`."""
         loop = asyncio.get_running_loop()
-        attempts = 0
+        failures: list[ModelError] = []
 
         async def attempt() -> T:
-            nonlocal attempts
-            attempts += 1
-            if attempts == 1:
-                raise first  # tenacity is only entered from the first failure on
-            return await call()
+            try:
+                if not failures:
+                    raise first  # tenacity is only entered from the first failure on
+                return await call()
+            except ModelError as error:
+                failures.append(error)
+                raise
 
         def is_over(state: RetryCallState) -> bool:
             waited_s = loop.time() - started + state.upcoming_sleep
@@ -76,10 +80,12 @@ class Retry:
             reraise=True,
         )
         try:
-            return Attempted(await retrying(attempt), attempts)
+            value: T = await retrying(attempt)
         except ModelError as error:
-            error.attempts = attempts
+            error.attempts = len(failures)
+            error.calls, error.unknown = sum(f.calls for f in failures), sum(f.unknown for f in failures)
             raise
+        return Attempted(value, len(failures) + 1, 1 + sum(f.calls + f.unknown for f in failures))
 
     def _wait_s(self, state: RetryCallState) -> float:
         """Return the seconds to wait before the next attempt."""

@@ -8,6 +8,9 @@ from typing import Any
 
 from orchestra_agents.models.contract import Json, canonical_json, digest
 
+_MOST_ITEMS = 1000
+"""No array is made longer than this."""
+
 
 def member_of(schema: str, *, key: str) -> str:
     """Return the JSON text of one value that satisfies `schema`, fixed by `key`.
@@ -41,7 +44,10 @@ def _member(schema: dict[str, Any] | bool, key: str) -> Json:
             return {name: _member(properties.get(name, others), f"{key}.{name}") for name in required}
         case "array":
             items = schema.get("items", {})
-            return [_member(items, f"{key}[{place}]") for place in range(schema.get("minItems", 1))]
+            return [
+                _member(items, f"{key}[{place}]")
+                for place in range(min(_MOST_ITEMS, math.ceil(schema.get("minItems", 1))))
+            ]
         case "integer" | "number":
             return max(choice % 10, math.ceil(schema.get("minimum", 0)))
         case "boolean":

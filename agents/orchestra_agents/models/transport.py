@@ -142,10 +142,14 @@ class Transport:
                     raise _failure(response, body, self._key)
                 return _decoded(body)
         except (httpx.TimeoutException, TimeoutError) as error:
-            raise ModelTimeout(f"{self.base_url} did not answer in time ({type(error).__name__})") from error
+            timeout = ModelTimeout(f"{self.base_url} did not answer in time ({type(error).__name__})")
+            timeout.unknown = int(not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout))
+            raise timeout from error
         except httpx.HTTPError as error:
             reason = _shortened(str(error), self._key) or type(error).__name__
-            raise TransportError(f"no working connection to {self.base_url}: {reason}") from error
+            broken = TransportError(f"no working connection to {self.base_url}: {reason}")
+            broken.unknown = int(not isinstance(error, httpx.ConnectError | httpx.UnsupportedProtocol))
+            raise broken from error
 
     def _stream(
         self, client: httpx.AsyncClient, method: str, url: str, content: bytes | None, headers: dict[str, str]
@@ -203,7 +207,7 @@ async def _read_capped(response: httpx.Response) -> bytes:
         length += len(chunk)
         if length > MAX_RESPONSE_BYTES:
             error = ServerError(f"the answer is longer than {MAX_RESPONSE_BYTES // 2**20} MiB")
-            error.retryable = False
+            error.retryable, error.calls = False, int(response.is_success)
             raise error
     return b"".join(chunks)
 
@@ -213,7 +217,9 @@ def _decoded(body: bytes) -> Json:
     try:
         return json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise ServerError(f"the server answered something that is not JSON ({len(body)} bytes)") from error
+        unusable = ServerError(f"the server answered something that is not JSON ({len(body)} bytes)")
+        unusable.calls = 1
+        raise unusable from error
 
 
 def _no_constant(name: str) -> float:

@@ -1,0 +1,57 @@
+"""What a resumed run must have in common with its start, and what to say where it has not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from orchestra.planning import Choices, Plan
+from orchestra_agents.ledger import Budget
+from orchestra_agents.models.contract import Json
+from orchestra_topologies.execution import Panel
+from orchestra_topologies.graph import TaskGraph
+from orchestra_topologies.prompts import VERSION
+
+
+def manifest_of(plan: Plan, panel: Panel) -> dict[str, Json]:
+    """Return the manifest of a run: task, models by role, choices, version of the prompts, address of the server."""
+    models = {"worker": [model.name for model in panel.default]}
+    models |= {role: [model.name for model in members] for role, members in panel.roles.items()}
+    return {
+        "task": plan.task if isinstance(plan.task, str) else plan.task.to_dict(),
+        "models": models,
+        "choices": asdict(plan.choices),
+        "prompts": VERSION,
+        "base_url": plan.base_url,
+    }
+
+
+def plan_of(manifest: Mapping[str, Json], budget: Budget) -> Plan:
+    """Return the plan that a manifest stands for, under a budget, which is not part of it."""
+    task = manifest["task"]
+    return Plan(
+        task=task if isinstance(task, str) else TaskGraph.from_dict(task),
+        model=manifest["models"],
+        budget=budget,
+        choices=Choices(**manifest["choices"]),
+        base_url=manifest["base_url"],
+    )
+
+
+def differences(before: Mapping[str, Json], now: Mapping[str, Json], within: str = "") -> list[str]:
+    """Return what changed, by key; a changed task is only named, anything else is shown as it was and is.
+
+    Where the server listens may change: a server that moved is still the same model.
+    """
+    changed = []
+    for key in dict.fromkeys([*before, *now]):
+        if key == "base_url":
+            continue
+        then, new = before.get(key), now.get(key)
+        if key == "task" or then == new:
+            changed += ["task differs"] if then != new else []
+        elif isinstance(then, dict) and isinstance(new, dict):
+            changed += differences(then, new, f"{key}.")
+        else:
+            changed.append(f"{within}{key} differs ({then} then, {new} now)")
+    return changed

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import json
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
@@ -41,7 +42,7 @@ def plan_command(
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the plan as a Mermaid flowchart.")] = False,
 ) -> None:
     """Show shape, route and reason. Spends nothing when given a graph file."""
-    plan = replace(planned(task, model, topology, team, k), base_url=base_url)
+    plan = replace(planned(task, model, {"topology": topology, "team": team, "k": k}), base_url=base_url)
     graph = plan.task
     if isinstance(graph, str):
         try:
@@ -68,32 +69,32 @@ def plan_command(
         Console(highlight=False).print(plan_view(graph, made))
 
 
-def planned(task: str, model: list[str] | None, topology: str, team: str, k: str | None) -> Plan:
+def planned(task: str, model: Sequence[str] | None, asked: Mapping[str, Json]) -> Plan:
     """Return the plan that command-line arguments describe; what they say overrides a plan file.
+
+    Args:
+        task: A file, or the task in words.
+        model: The `--model` arguments.
+        asked: Choices by name; what is None or `auto` was not asked for.
 
     Raises:
         InputError: An argument is wrong.
     """
     read = read_task(task)
     plan = read if isinstance(read, Plan) else Plan(task=read)
-    choices = asdict(plan.choices)
-    if topology != "auto":
-        choices["topology"] = topology
-    if team != "auto":
-        choices["team"] = team
-    if k is not None:
-        choices["k"] = parse_k(k)
-    return replace(plan, choices=Choices(**choices), model=parse_models(model or ()) or plan.model)
+    given = {name: value for name, value in asked.items() if value not in (None, "auto")}
+    if "k" in given:
+        given["k"] = parse_k(str(given["k"]))
+    choices = Choices(**{**asdict(plan.choices), **given})
+    return replace(plan, choices=choices, model=parse_models(model or ()) or plan.model)
 
 
-def parse_k(text: str) -> int | None:
-    """Return the margin that `--k` asks for; `auto` is None, the default.
+def parse_k(text: str) -> int:
+    """Return the margin that `--k` asks for.
 
     Raises:
-        InputError: It is neither `auto` nor an integer of at least 1.
+        InputError: It is no integer from 1 to the largest margin.
     """
-    if text == "auto":
-        return None
     if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= LARGEST_K:
         raise InputError("--k", f"must be auto or an integer from 1 to {LARGEST_K}, got {text!r}")
     return int(text)

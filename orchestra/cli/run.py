@@ -65,6 +65,9 @@ def run_command(
     topology: Annotated[str, typer.Option(help="auto, single, sequential, parallel, hierarchical or hybrid.")] = "auto",
     team: Annotated[str, typer.Option(help="auto, solo or vote.")] = "auto",
     k: Annotated[str | None, typer.Option("--k", help="Margin of the votable subtasks, or auto.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the run's samples.")] = None,
+    temperature: Annotated[float | None, typer.Option("--temperature", help="Sampling temperature, 0 to 2.")] = None,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="Most tokens of one reply.")] = None,
     budget_calls: CallsOption = None,
     budget_tokens: TokensOption = None,
     budget_usd: UsdOption = None,
@@ -78,7 +81,8 @@ def run_command(
 ) -> None:
     """Run a task and print each subtask's answer with its votes."""
     budget = make_budget(budget_calls, budget_tokens, budget_usd, budget_seconds)
-    plan = planned(task, model, topology, team, k)
+    asked = {"topology": topology, "team": team, "k": k, "seed": seed}
+    plan = planned(task, model, asked | {"temperature": temperature, "max_tokens": max_tokens})
     plan = replace(plan, budget=budget.or_else(plan.budget), base_url=base_url or plan.base_url)
     if approve and not sys.stdin.isatty():
         raise InputError("--approve", "needs a terminal to ask on")

@@ -84,4 +84,4 @@ def _shown(answer: Json) -> str:
 
 def stderr_console() -> Console:
     """Return the console for everything that is not the result."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, soft_wrap=True)

@@ -150,6 +150,7 @@ async def test_a_spent_budget_stops_the_run_and_a_larger_one_finishes_it(tmp_pat
     assert stopped.status == "budget"
     assert stopped.usage.calls == 2
     assert stopped.subtasks["judge"]["status"] == "cancelled"
+    assert stopped.subtasks["judge"]["cause"]["code"] == "budget"
     done = await orchestra.run(chain(), model=model, budget=orchestra.Budget(calls=4), journal=journal, run_id="r")
     assert (done.status, done.usage.calls, len(model.asked)) == ("ok", 4, 4)
 

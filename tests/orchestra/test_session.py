@@ -97,3 +97,12 @@ async def test_seconds_are_counted_from_the_attempt_s_start(tmp_path: Path) -> N
     plan = orchestra.plan(questions(1), model="simulated", budget=orchestra.Budget(seconds=1e-9))
     result = await orchestra.run(plan, journal=tmp_path / "j.db")
     assert (result.status, result.usage.calls) == ("budget", 0)
+
+
+async def test_what_a_spent_budget_never_started_says_so(tmp_path: Path) -> None:
+    """Every subtask that the cap stopped, asked or not, is cancelled because of the budget."""
+    plan = orchestra.plan(questions(6), model="simulated", budget=orchestra.Budget(calls=4))
+    result = await orchestra.run(plan, journal=tmp_path / "j.db")
+    causes = [subtask["cause"]["code"] for subtask in result.subtasks.values() if subtask["status"] == "cancelled"]
+    assert len(causes) >= 4
+    assert set(causes) == {"budget"}

@@ -148,7 +148,9 @@ class Execution:
         if recorded is not None and recorded.status == "ok" and recorded.input == asked:
             return Outcome.from_record(recorded)
         if self.stop is not None:
-            return Outcome(status="cancelled", cause=self.stop)
+            stopped = Outcome(status="cancelled", cause=self.stop)
+            self.journal.append(stopped.to_record(question.node, prompt=None, seconds=0))
+            return stopped
         self.journal.append(SubtaskStarted(node=question.node, team=str(team)))
         loop = asyncio.get_running_loop()
         started = loop.time()

@@ -100,7 +100,7 @@ async def _approve(state: Progress, runtime: Runtime[Performance]) -> Progress:
     return {}
 
 
-def _topology(state: Progress, runtime: Runtime[Performance]) -> Topology:
+async def _topology(state: Progress, runtime: Runtime[Performance]) -> Topology:
     return runtime.context.design.topology
 
 

@@ -290,7 +290,7 @@ def _check_names(spec: Json) -> None:
     listed = spec if isinstance(spec, list) else [spec]
     if isinstance(spec, dict):
         for models in spec.values():
-            _check_names(models)
+            _check_names(models if isinstance(models, str | list) else [models])
     elif spec is not None and not (listed and all(isinstance(name, str) for name in listed)):
         raise InputError("plan.model", f"must be a model's name, a list of names, or either by role, got {spec!r}")
 

@@ -157,7 +157,8 @@ async def _run(plan: Plan, session: Session, run_id: str, hooks: Hooks) -> RunRe
     session.check_prices(plan.budget, panel)
     with session.journal.own(run_id) as journal:
         state = RunState.of(journal.entries())
-        plan = replace(plan, budget=plan.budget.or_else(Budget(**state.budget)))
+        address = plan.base_url or state.manifest.get("base_url")
+        plan = replace(plan, budget=plan.budget.or_else(Budget(**state.budget)), base_url=address)
         session.check_prices(plan.budget, panel)
         attempt = _Attempt(plan, session, panel, journal, state)
         if attempt.begin(hooks):

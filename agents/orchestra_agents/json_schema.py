@@ -104,8 +104,8 @@ def schema_problem(schema: Json) -> str | None:
         return f"properties must be a mapping, got {shown(schema['properties'])}"
     for name in _SIZES:
         size = schema.get(name, 0)
-        if isinstance(size, bool) or not isinstance(size, int | float) or not math.isfinite(size):
-            return f"{name} must be a number, got {shown(size)}"
+        if isinstance(size, bool) or not isinstance(size, int | float) or not -1e15 <= size <= 1e15:
+            return f"{name} must be a number within 1e15 of 0, got {shown(size)}"
     return next((problem for inner in _inner_schemas(schema) if (problem := schema_problem(inner))), None)
 
 

@@ -67,6 +67,7 @@ class Ledger:
         self.budget, self.spent, self.reserved = budget, spent, Cost()
         self._parent = parent
         self._started: float | None = None
+        self._open = 0
         self._waiting: list[asyncio.Future[None]] = []
 
     def start(self) -> None:
@@ -116,6 +117,7 @@ class Ledger:
             raise over
         theirs = self._parent.reserve(worst) if self._parent is not None else None
         self.reserved += worst
+        self._open += 1
         return Reservation(self, worst, theirs)
 
     def _over(self, worst: Cost, taken: Cost) -> BudgetExceeded | None:
@@ -129,6 +131,8 @@ class Ledger:
         left = self.seconds_left()
         if (left is not None and left <= 0) or self._over(worst, self.spent) is not None:
             return False
+        if self._over(worst, self.spent + self.reserved) is not None and not self._open:
+            return False  # nothing is in flight: what is left of the sums are rounding errors, which nobody will settle
         return self._parent is None or self._parent._may_fit_later(worst)
 
     def _wait_here(self, freed: asyncio.Future[None]) -> None:
@@ -138,7 +142,8 @@ class Ledger:
 
     def settle(self, worst: Cost, actual: Cost) -> None:
         """Book `actual` in place of a reservation of `worst`, and let those who wait try again."""
-        self.reserved -= worst
+        self._open -= 1
+        self.reserved = self.reserved - worst if self._open else Cost()
         self.spent += actual
         waiting, self._waiting = self._waiting, []
         for freed in waiting:

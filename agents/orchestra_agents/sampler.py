@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from orchestra_agents.errors import BudgetExceeded, ModelError, ModelUnavailable
+from orchestra_agents.errors import BudgetExceeded, ModelError, ModelUnavailable, OrchestraError
 from orchestra_agents.flags import Check
 from orchestra_agents.journal.records import Asked, CallFailed, Sampled
 from orchestra_agents.journal.replay import RunState
@@ -20,6 +21,7 @@ from orchestra_agents.models.contract import (
     canonical_json,
     digest,
 )
+from orchestra_agents.models.retry import before_retry
 
 
 def _ignore() -> None:
@@ -85,45 +87,57 @@ class Sampler:
         recorded = self.state.reply(identity.sample())
         if recorded is not None:
             return Sample(self._journal.journal.blob(recorded.text), recorded.flag, recorded.opaque)
-        async with self._limit:
-            reservation = await self._ledger.admit(_worst(prompt, sampling))  # in here: time may be up by our turn
+        reservation = await self._turn(_worst(prompt, sampling))
+        try:
             tell, self._tell = self._tell, _ignore
             tell()
-            try:
-                completion, seconds = await self._ask(model, prompt, sampling, identity, reservation)
-            finally:
-                reservation.release()
+            completion, seconds = await self._ask(model, prompt, sampling, identity, reservation)
+        finally:
+            self._limit.release()
+            reservation.release()
         return self._keep(identity, completion, red_flag(completion), seconds)
+
+    async def _turn(self, worst: Cost) -> Reservation:
+        """Wait for room in the budget, then for a slot; time that is up meanwhile ends the wait."""
+        try:
+            async with asyncio.timeout(self._ledger.seconds_left()) as deadline:
+                reservation = await self._ledger.admit(worst)
+                try:
+                    await self._limit.acquire()
+                except asyncio.CancelledError:
+                    reservation.release()
+                    raise
+        except TimeoutError as error:
+            if deadline.expired():
+                raise BudgetExceeded("seconds", needed=0, left=0) from error
+            raise
+        return reservation
 
     async def _ask(
         self, model: Model, prompt: Prompt, sampling: Sampling, identity: Asked, reservation: Reservation
     ) -> tuple[Completion, float]:
+        """Make the call, recorded before and booked after, and return the completion and its seconds."""
         loop = asyncio.get_running_loop()
         self._journal.append(identity)
         started = loop.time()
-        left = self._ledger.seconds_left()
+        retries = _Retries(self._ledger)
         try:
-            async with asyncio.timeout(left) as deadline:
-                [completion] = await model.sample(prompt, sampling, 1)
-        except ModelUnavailable as error:
-            self._journal.append(CallFailed(**identity.model_dump(), code=error.code, attempts=0, calls=0, unknown=0))
-            raise
-        except ModelError as error:
-            failed = CallFailed(
-                **identity.model_dump(),
-                code=error.code,
-                attempts=error.attempts,
-                calls=error.calls,
-                unknown=error.unknown,
-            )
-            self._journal.append(failed)
-            reservation.commit(Cost(calls=error.calls + error.unknown))
+            async with asyncio.timeout(self._ledger.seconds_left()) as deadline:
+                with retries.counted():
+                    [completion] = await model.sample(prompt, sampling, 1)
+        except (ModelError, ModelUnavailable, BudgetExceeded) as error:
+            attempts, calls, unknown = retries.tried(error)
+            counts = {"attempts": attempts, "calls": calls, "unknown": unknown}
+            self._journal.append(CallFailed.model_validate(identity.model_dump() | {"code": error.code} | counts))
+            reservation.commit(Cost(calls=calls + unknown, tokens=reservation.worst.tokens if unknown else 0))
             raise
         except (asyncio.CancelledError, TimeoutError) as error:
-            reservation.commit(Cost(calls=1))  # the server may finish it all the same
+            reservation.commit(Cost(calls=1, tokens=reservation.worst.tokens))  # the server may finish it all the same
             if isinstance(error, TimeoutError) and deadline.expired():  # else somebody outside cancels: pass it on
                 raise BudgetExceeded("seconds", needed=0, left=0) from error
             raise
+        finally:
+            retries.release()
         tokens = completion.usage.input_tokens + completion.usage.output_tokens
         reservation.commit(Cost(calls=completion.calls, tokens=tokens))
         return completion, loop.time() - started
@@ -148,6 +162,41 @@ class Sampler:
             text=text,
         )
         return Sample(text, flag, completion.opaque)
+
+
+class _Retries:
+    """Reserves a further call before each retry of one that may have been served: retrying passes no cap."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._extra: list[Reservation] = []
+        self._failures: list[ModelError] = []
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Hear of every retry of the model that is asked within."""
+        token = before_retry.set(self._again)
+        try:
+            yield
+        finally:
+            before_retry.reset(token)
+
+    def tried(self, error: OrchestraError) -> tuple[int, int, int]:
+        """Return attempts, calls answered and calls of unknown outcome until `error`."""
+        if isinstance(error, ModelError):
+            return error.attempts, error.calls, error.unknown
+        calls, unknown = (sum(getattr(one, name) for one in self._failures) for name in ("calls", "unknown"))
+        return len(self._failures), calls, unknown
+
+    def release(self) -> None:
+        """Give the reservations back: what was taken is booked with the call itself."""
+        for reservation in self._extra:
+            reservation.release()
+
+    def _again(self, error: ModelError) -> None:
+        self._failures.append(error)
+        if error.calls or error.unknown:
+            self._extra.append(self._ledger.reserve(Cost(calls=1)))
 
 
 def _worst(prompt: Prompt, sampling: Sampling) -> Cost:

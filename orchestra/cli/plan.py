@@ -42,11 +42,12 @@ def plan_command(
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the plan as a Mermaid flowchart.")] = False,
 ) -> None:
     """Show shape, route and reason. Spends nothing when given a graph file."""
-    plan = replace(planned(task, model, {"topology": topology, "team": team, "k": k}), base_url=base_url)
+    plan = planned(task, model, {"topology": topology, "team": team, "k": k})
+    plan = replace(plan, base_url=base_url or plan.base_url)
     graph = plan.task
     if isinstance(graph, str):
         try:
-            graph = asyncio.run(_decomposed(plan, base_url))
+            graph = asyncio.run(_decomposed(plan))
         except ModelError as error:
             if json_:
                 print_json({"status": "failed", "error": {"code": error.code, "message": str(error)}})
@@ -100,9 +101,9 @@ def parse_k(text: str) -> int:
     return int(text)
 
 
-async def _decomposed(plan: Plan, base_url: str | None) -> TaskGraph:
+async def _decomposed(plan: Plan) -> TaskGraph:
     with tempfile.TemporaryDirectory(prefix="orchestra-") as folder:
-        async with Session(base_url=base_url, journal=Path(folder) / "journal.db") as session:
+        async with Session(base_url=plan.base_url, journal=Path(folder) / "journal.db") as session:
             made = await decompose(str(plan.task), model=plan.model, session=session, choices=plan.choices)
             return made.graph
 

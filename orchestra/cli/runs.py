@@ -63,35 +63,27 @@ def show_command(
             return
         decisions = list(_decisions(opened, run_id))
     first = (page - 1) * page_size
-    print_json(
-        {
-            "run_id": run_id,
-            "kind": state.started.what,
-            "status": _status(state, opened.path, run_id),
-            "topology": result.topology,
-            "team": result.team,
-            "reason": result.reason,
-            "answer": result.answer,
-            "subtasks": result.subtasks,
-            "usage": result.usage.as_dict(),
-            "evidence": result.evidence,
-            "manifest": state.manifest,
-            "decisions": decisions[first : first + page_size],
-            "page": page,
-            "pages": max(1, -(-len(decisions) // page_size)),
-        }
-    )
+    paged = {
+        "kind": state.started.what,
+        "status": _status(state, opened.path, run_id),
+        "manifest": state.manifest,
+        "decisions": decisions[first : first + page_size],
+        "page": page,
+        "pages": max(1, -(-len(decisions) // page_size)),
+    }
+    print_json(result.as_dict() | paged)
 
 
 def _row(journal: Journal, run_id: str) -> dict[str, Json]:
     state = RunState.of(journal.entries(run_id))
     graph = graph_of(state)
-    settled = sum(not node.startswith("<") for node in state.subtasks)
+    ids = {subtask["id"] for subtask in graph["subtasks"]} if graph else set()
+    settled = len(ids & state.subtasks.keys())
     return {
         "run_id": run_id,
         "kind": state.started.what if state.started else "decomposition",
         "status": _status(state, journal.path, run_id),
-        "subtasks": f"{settled}/{len(graph['subtasks'])}" if graph else "-",
+        "subtasks": f"{settled}/{len(ids)}" if graph else "-",
         "calls": state.usage.calls,
         "evidence": state.started.evidence if state.started else "-",
         "started": state.started.at if state.started else "-",

@@ -419,7 +419,8 @@ def test_cancellation_leaves_an_open_call(tmp_path: Path) -> None:
         run_virtual(play(there))
         usage = there.state.usage
         assert (usage.unknown, usage.calls, usage.samples) == (2, 2, 0)  # the third never had its turn
-        assert there.ledger.spent == Cost(calls=2)
+        assert there.ledger.spent.calls == 2
+        assert there.ledger.spent.tokens > 0  # the worst case: they may have been served
         assert there.ledger.reserved == Cost()
         assert len(there.records(Record)) == len(there.records(Asked)) == 2
         assert model.in_flight == 0

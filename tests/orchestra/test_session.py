@@ -9,6 +9,8 @@ import pytest
 
 import orchestra
 from orchestra.testing import Scripted, run_virtual
+from orchestra_agents.ledger import Cost, Ledger
+from tests.agents.fake_openai import Reply, fake_server
 
 
 def questions(count: int, **said: object) -> orchestra.TaskGraph:
@@ -106,3 +108,71 @@ async def test_what_a_spent_budget_never_started_says_so(tmp_path: Path) -> None
     causes = [subtask["cause"]["code"] for subtask in result.subtasks.values() if subtask["status"] == "cancelled"]
     assert len(causes) >= 4
     assert set(causes) == {"budget"}
+
+
+def test_time_that_is_up_ends_the_wait_for_a_sibling_s_calls(tmp_path: Path) -> None:
+    """A run's cap in seconds holds while it waits for slots that another run of the session holds."""
+
+    async def seconds() -> tuple[str, float]:
+        slow = orchestra.plan(questions(4, latency_ms=3000, team="solo"))
+        short = orchestra.plan(questions(2), budget=orchestra.Budget(seconds=0.5))
+        async with orchestra.Session(model="simulated", journal=tmp_path / "j.db", concurrency=2) as session:
+            sibling = asyncio.create_task(orchestra.run(slow, session=session))
+            await asyncio.sleep(0.1)
+            result = await orchestra.run(short, session=session)
+            await sibling
+        return result.status, result.seconds
+
+    assert run_virtual(seconds()) == ("budget", 0.5)
+
+
+def test_a_run_that_waits_for_its_budget_holds_no_slot(tmp_path: Path) -> None:
+    """One run's tight cap does not keep a sibling's calls from the session's free slots."""
+
+    async def seconds() -> float:
+        tight = orchestra.plan(questions(6, latency_ms=2000, team="solo"), budget=orchestra.Budget(tokens=2_000))
+        async with orchestra.Session(model="simulated", journal=tmp_path / "j.db", concurrency=4) as session:
+            sibling = asyncio.create_task(orchestra.run(tight, session=session))
+            await asyncio.sleep(0.1)
+            result = await orchestra.run(questions(1, latency_ms=10), session=session)
+            await sibling
+        return result.seconds
+
+    assert run_virtual(seconds()) < 0.1
+
+
+async def test_rounding_errors_of_money_leave_nobody_waiting() -> None:
+    """Once nothing is in flight, nothing is reserved, whatever the floats say."""
+    ledger = Ledger(orchestra.Budget(usd=2.0))
+    for reservation in [ledger.reserve(Cost(usd=usd)) for usd in (0.15, 0.7, 0.2, 0.1, 0.3)]:
+        reservation.release()
+    async with asyncio.timeout(1):
+        await ledger.admit(Cost(usd=2.0))
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply(body=b"<html>"), Reply(breaks=True)], ids=["2xx, not JSON", "broken connection"]
+)
+async def test_retries_do_not_pass_a_cap_on_calls(reply: Reply, tmp_path: Path) -> None:
+    """A retry of what may have been served is a call of its own: the server sees no more than the cap allows."""
+    async with fake_server(default=lambda request: reply) as server:
+        async with orchestra.Session(model="vllm:x", base_url=server.url, journal=tmp_path / "j.db") as session:
+            plan = orchestra.plan(questions(2, team="solo"), budget=orchestra.Budget(calls=2))
+            result = await orchestra.run(plan, session=session)
+        assert (result.status, result.usage.calls, len(server.requests)) == ("budget", 2, 2)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "integer", "minimum": 0, "maximum": 1},
+        {"type": "string", "maxLength": 3},
+        {"type": "string", "minLength": 30},
+        {"type": "array", "maxItems": 0},
+        {"type": "array", "minItems": 3, "items": {"type": "number", "minimum": 20}},
+    ],
+)
+async def test_a_simulated_model_keeps_the_bounds_of_a_schema(schema: dict[str, object], tmp_path: Path) -> None:
+    """Without a Truth its answer is a member of the schema, sizes included."""
+    graph = orchestra.TaskGraph([{"id": "q", "description": "?", "answer": {"json": schema}}])
+    assert (await orchestra.run(graph, model="simulated", journal=tmp_path / "j.db")).status == "ok"

@@ -42,5 +42,5 @@ async def _next_group(state: Progress, runtime: Runtime[Execution]) -> Progress:
     return {"settled": len(run.outcomes)}
 
 
-def _more(state: Progress, runtime: Runtime[Execution]) -> Literal["more", "done"]:
+async def _more(state: Progress, runtime: Runtime[Execution]) -> Literal["more", "done"]:
     return "more" if state.get("settled", 0) < len(runtime.context.graph) else "done"

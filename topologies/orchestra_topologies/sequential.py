@@ -32,5 +32,5 @@ async def _next_subtask(state: Progress, runtime: Runtime[Execution]) -> Progres
     return {"settled": settled + 1}
 
 
-def _more(state: Progress, runtime: Runtime[Execution]) -> Literal["more", "done"]:
+async def _more(state: Progress, runtime: Runtime[Execution]) -> Literal["more", "done"]:
     return "more" if state.get("settled", 0) < len(runtime.context.graph) else "done"

@@ -130,7 +130,8 @@ class RunState:
     def _resume(self, record: RunResumed) -> None:
         changed = record.changed or {}
         if "task" in changed and changed["task"] != self.manifest.get("task"):
-            self.decomposed = self.routed = None  # they belong to the task before
+            self.decomposed = self.routed = None  # they belong to the task before, as do its votes
+            self.undecided.clear()
         self.manifest |= changed
         self.budget = dict(record.budget)
         self._evidence.add(record.evidence)

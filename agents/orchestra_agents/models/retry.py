@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -13,6 +14,10 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from orchestra_agents.errors import ModelError
 
 T = TypeVar("T")
+
+
+before_retry: ContextVar[Callable[[ModelError], None] | None] = ContextVar("before_retry", default=None)
+"""Told of the failure before each retry in its context; what it raises ends the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,9 @@ class Retry:
             try:
                 if not failures:
                     raise first  # tenacity is only entered from the first failure on
+                tell = before_retry.get()
+                if tell is not None:
+                    tell(failures[-1])
                 return await call()
             except ModelError as error:
                 failures.append(error)

@@ -8,8 +8,9 @@ from typing import Any
 
 from orchestra_agents.models.contract import Json, canonical_json, digest
 
-_MOST_ITEMS = 1000
-"""No array is made longer than this."""
+_MOST = 1000
+"""No array or text is made longer than this."""
+_WORD = "simulated"
 
 
 def member_of(schema: str, *, key: str) -> str:
@@ -43,16 +44,21 @@ def _member(schema: dict[str, Any] | bool, key: str) -> Json:
             required, others = schema.get("required", list(properties)), schema.get("additionalProperties", True)
             return {name: _member(properties.get(name, others), f"{key}.{name}") for name in required}
         case "array":
-            items = schema.get("items", {})
-            return [
-                _member(items, f"{key}[{place}]")
-                for place in range(min(_MOST_ITEMS, math.ceil(schema.get("minItems", 1))))
-            ]
+            items, count = schema.get("items", {}), _within(1, schema, "minItems", "maxItems")
+            return [_member(items, f"{key}[{place}]") for place in range(min(_MOST, count))]
         case "integer" | "number":
-            return max(choice % 10, math.ceil(schema.get("minimum", 0)))
+            return _within(choice % 10, schema, "minimum", "maximum")
         case "boolean":
             return bool(choice % 2)
         case "null":
             return None
         case _:
-            return "simulated"
+            length = min(_MOST, _within(len(_WORD), schema, "minLength", "maxLength"))
+            return (_WORD * (length // len(_WORD) + 1))[:length]
+
+
+def _within(wanted: int, schema: dict[str, Any], low: str, high: str) -> int:
+    """Return the integer nearest to `wanted` that keeps both bounds of a schema."""
+    if low in schema:
+        wanted = max(wanted, math.ceil(schema[low]))
+    return min(wanted, math.floor(schema[high])) if high in schema else wanted

@@ -175,7 +175,7 @@ def test_context_outside_the_folder_needs_leave(tmp_path: Path) -> None:
         ("[binary.txt]", "context: binary.txt must be UTF-8 text; byte 1 is not"),
         ("[zero.txt]", "context: zero.txt must be text, but holds a zero byte"),
         ('["a\\0b"]', "context: 'a\\x00b' cannot be a file name"),
-        ("[loop]", "context: "),
+        ("[loop]", "context: 'loop' cannot be a file name"),
         ("[3]", "context[0]: must be a file name that comes once, got 3"),
         ("['']", "context[0]: must be a file name"),
         ("[a.txt, a.txt]", "context[1]: must be a file name that comes once, got 'a.txt'"),

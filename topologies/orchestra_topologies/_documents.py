@@ -73,6 +73,8 @@ def read_context(names: Sequence[Json], folder: Path, allow_outside: Iterable[st
             raise InputError(f"context[{place}]", f"must be a file name that comes once, got {name!r}")
         try:
             path = (home / name).resolve()
+            if path.is_symlink():  # from Python 3.13 on a link in a circle resolves to itself
+                raise OSError("a link in a circle")
         except (OSError, ValueError, RuntimeError) as error:
             raise InputError("context", f"{name!r} cannot be a file name: {error}") from error
         if not any(path.is_relative_to(one) for one in allowed):

@@ -9,12 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestra.decomposition import Decomposition, decompose
-    from orchestra.planning import Choices, Design, ModelSpec, Plan, design, plan
+    from orchestra.decomposition import decompose
+    from orchestra.drive_result import DriveResult
+    from orchestra.driving import drive, drive_many
+    from orchestra.planning import Choices, Plan, design, plan
     from orchestra.result import RunResult
     from orchestra.running import Hooks, resume, run, run_sync, stream
     from orchestra.session import Session
     from orchestra_agents.answers import AnswerType
+    from orchestra_agents.chains.policy import DrivePolicy
     from orchestra_agents.errors import (
         BudgetExceeded,
         InputError,
@@ -30,23 +33,27 @@ if TYPE_CHECKING:
         Completion,
         Message,
         Model,
-        ModelFacts,
         Prompt,
         Sampling,
         TokenUsage,
         Truth,
     )
+    from orchestra_agents.process import Predicted, Process
+    from orchestra_agents.voting.jury import Jury
     from orchestra_topologies.graph import Subtask, TaskGraph
-    from orchestra_topologies.router import Route, Thresholds, route
-    from orchestra_topologies.shape import Shape, shape_of
+    from orchestra_topologies.router import route
+    from orchestra_topologies.shape import shape_of
 
 _HOMES = {
-    "orchestra.decomposition": ("Decomposition", "decompose"),
-    "orchestra.planning": ("Choices", "Design", "ModelSpec", "Plan", "design", "plan"),
+    "orchestra.decomposition": ("decompose",),
+    "orchestra.drive_result": ("DriveResult",),
+    "orchestra.driving": ("drive", "drive_many"),
+    "orchestra.planning": ("Choices", "Plan", "design", "plan"),
     "orchestra.result": ("RunResult",),
     "orchestra.running": ("Hooks", "resume", "run", "run_sync", "stream"),
     "orchestra.session": ("Session",),
     "orchestra_agents.answers": ("AnswerType",),
+    "orchestra_agents.chains.policy": ("DrivePolicy",),
     "orchestra_agents.errors": (
         "BudgetExceeded",
         "InputError",
@@ -62,15 +69,16 @@ _HOMES = {
         "Completion",
         "Message",
         "Model",
-        "ModelFacts",
         "Prompt",
         "Sampling",
         "TokenUsage",
         "Truth",
     ),
+    "orchestra_agents.process": ("Predicted", "Process"),
+    "orchestra_agents.voting.jury": ("Jury",),
     "orchestra_topologies.graph": ("Subtask", "TaskGraph"),
-    "orchestra_topologies.router": ("Route", "Thresholds", "route"),
-    "orchestra_topologies.shape": ("Shape", "shape_of"),
+    "orchestra_topologies.router": ("route",),
+    "orchestra_topologies.shape": ("shape_of",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -80,34 +88,34 @@ __all__ = [
     "BudgetExceeded",
     "Choices",
     "Completion",
-    "Decomposition",
-    "Design",
+    "DrivePolicy",
+    "DriveResult",
     "Hooks",
     "InputError",
     "Journal",
     "JournalError",
+    "Jury",
     "Message",
     "Model",
     "ModelError",
-    "ModelFacts",
-    "ModelSpec",
     "ModelUnavailable",
     "OrchestraError",
     "Plan",
+    "Predicted",
+    "Process",
     "Prompt",
     "RedFlag",
-    "Route",
     "RunResult",
     "Sampling",
     "Session",
-    "Shape",
     "Subtask",
     "TaskGraph",
-    "Thresholds",
     "TokenUsage",
     "Truth",
     "decompose",
     "design",
+    "drive",
+    "drive_many",
     "plan",
     "resume",
     "route",

@@ -12,6 +12,9 @@ from orchestra_topologies.execution import Panel
 from orchestra_topologies.graph import TaskGraph
 from orchestra_topologies.prompts import VERSION
 
+_FREE = frozenset({"base_url", "options", "steps", "forecast"})
+"""Entries that may differ from one attempt at a run to the next."""
+
 
 def manifest_of(plan: Plan, panel: Panel) -> dict[str, Json]:
     """Return the manifest of a run: task, models by role, choices, version of the prompts, address of the server."""
@@ -41,11 +44,12 @@ def plan_of(manifest: Mapping[str, Json], budget: Budget) -> Plan:
 def differences(before: Mapping[str, Json], now: Mapping[str, Json], within: str = "") -> list[str]:
     """Return what changed, by key; a changed task is only named, anything else is shown as it was and is.
 
-    Where the server listens may change: a server that moved is still the same model.
+    Where the server listens may change: a server that moved is still the same model. So may how far a chain is driven,
+    and what no decision of it depends on.
     """
     changed = []
     for key in dict.fromkeys([*before, *now]):
-        if key == "base_url":
+        if key in _FREE:
             continue
         then, new = before.get(key), now.get(key)
         if key == "task" or then == new:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
+from orchestra.drive_result import DriveResult
+from orchestra.driving import DriveHooks, Step, drive, resume_drive, stream_steps
 from orchestra.manifest import differences, manifest_of, plan_of
 from orchestra.performance import Approve, Performance, app
 from orchestra.planning import ModelSpec, Plan, design
 from orchestra.result import RunResult, result_of
-from orchestra.session import Session
+from orchestra.session import Session, new_run_id
 from orchestra_agents.errors import (
     BudgetExceeded,
     InputError,
@@ -28,6 +29,7 @@ from orchestra_agents.journal.records import Record, RunEnded, RunResumed, RunSt
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import Entry, RunJournal, check_run_id
 from orchestra_agents.ledger import Budget
+from orchestra_agents.process import Process
 from orchestra_agents.sampler import Sampler
 from orchestra_topologies.execution import Panel
 from orchestra_topologies.graph import TaskGraph
@@ -83,8 +85,10 @@ async def run(
         return await _run(plan, own, run_id or new_run_id(), hooks)
 
 
-async def resume(run_id: str, *, session: Session, budget: Budget | None = None, hooks: Hooks = Hooks()) -> RunResult:
-    """Go on with a run where it stopped, from what its journal says; a finished one is returned as it stands.
+async def resume(
+    run_id: str, *, session: Session, budget: Budget | None = None, hooks: Hooks = Hooks()
+) -> RunResult | DriveResult:
+    """Go on with a run or a chain where it stopped, from what its journal says; a finished one is returned as it is.
 
     Models are the session's, if it has some, else those that the run's manifest names; caps that are not given are
     those of the attempt before.
@@ -94,6 +98,16 @@ async def resume(run_id: str, *, session: Session, budget: Budget | None = None,
         ManifestChanged: The session's models are not those of the run.
         RunOwned: Another live process is working on it.
     """
+    if session.journal.kind(run_id) == "drive":
+        watched = DriveHooks(accept_change=hooks.accept_change)
+        return await resume_drive(run_id, session=session, budget=budget, hooks=watched)
+    return await resume_graph(run_id, session=session, budget=budget, hooks=hooks)
+
+
+async def resume_graph(
+    run_id: str, *, session: Session, budget: Budget | None = None, hooks: Hooks = Hooks()
+) -> RunResult:
+    """Go on with a run of a graph or a text; see `resume`."""
     state = RunState.of(session.journal.entries(run_id))
     if state.started is None:
         raise UnknownRun(run_id, str(session.journal.path))
@@ -106,9 +120,13 @@ async def resume(run_id: str, *, session: Session, budget: Budget | None = None,
 
 
 async def stream(
-    task: Plan | TaskGraph | str, *, session: Session | None = None, **options: Any
-) -> AsyncIterator[Record]:
-    """Yield the records of a run, each after its commit; takes what `run` takes."""
+    task: Plan | TaskGraph | str | Process, *, session: Session | None = None, **options: Any
+) -> AsyncIterator[Record | Step]:
+    """Yield the records of a run or the steps of a process, each after its commit; takes what `run` or `drive` does."""
+    if not isinstance(task, Plan | TaskGraph | str):
+        async for step in stream_steps(task, session=session, **options):
+            yield step
+        return
     queue: asyncio.Queue[Record | None] = asyncio.Queue()
     hooks: Hooks = options.pop("hooks", Hooks())
 
@@ -128,8 +146,16 @@ async def stream(
         await asyncio.wait([running])
 
 
-def run_sync(task: Plan | TaskGraph | str, **options: Any) -> RunResult:
-    """Run a task from synchronous code; takes what `run` takes.
+@overload
+def run_sync(task: Plan | TaskGraph | str, **options: Any) -> RunResult: ...
+
+
+@overload
+def run_sync(task: Process, **options: Any) -> DriveResult: ...
+
+
+def run_sync(task: Plan | TaskGraph | str | Process, **options: Any) -> RunResult | DriveResult:
+    """Run a task, or drive a process, from synchronous code; takes what `run` or `drive` takes.
 
     Raises:
         InputError: An event loop is running already: await `orchestra.run(...)` there.
@@ -137,13 +163,10 @@ def run_sync(task: Plan | TaskGraph | str, **options: Any) -> RunResult:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(run(task, **options))
+        if isinstance(task, Plan | TaskGraph | str):
+            return asyncio.run(run(task, **options))
+        return asyncio.run(drive(task, **options))
     raise InputError("run_sync", "an event loop is running here; write `await orchestra.run(...)` instead")
-
-
-def new_run_id() -> str:
-    """Return a fresh name: UTC time and four random hexadecimal digits."""
-    return f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 async def _run(plan: Plan, session: Session, run_id: str, hooks: Hooks) -> RunResult:

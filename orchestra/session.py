@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import os
+import secrets
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,8 +15,9 @@ from weakref import WeakKeyDictionary
 from orchestra.panel import build_panel
 from orchestra.planning import ModelSpec
 from orchestra_agents.errors import InputError
-from orchestra_agents.journal.sqlite import Journal
+from orchestra_agents.journal.sqlite import Durability, Journal
 from orchestra_agents.ledger import Budget, Cost, Ledger
+from orchestra_agents.limit import CallLimit
 from orchestra_agents.models.contract import Model
 from orchestra_agents.models.names import resolve
 from orchestra_topologies.execution import Panel
@@ -34,6 +37,7 @@ class Session:
         journal: The journal file; None keeps a temporary one, whose path every result tells.
         concurrency: Calls in flight at once over all runs, at least 1.
         base_url: Where an OpenAI-compatible server listens, overriding the provider's default.
+        durability: `process` survives kill -9; `power` a loss of power, too, at the cost of a wait for every commit.
         environ: Where provider addresses and keys are read from; None is the process's environment.
 
     Raises:
@@ -48,6 +52,7 @@ class Session:
         journal: Path | str | None = None,
         concurrency: int = CONCURRENCY,
         base_url: str | None = None,
+        durability: Durability = "process",
         environ: Mapping[str, str] | None = None,
     ) -> None:
         if concurrency < 1:
@@ -55,13 +60,14 @@ class Session:
         self.model = model
         self.base_url = base_url
         self._concurrency = concurrency
+        self._durability = durability
         self._budget = budget
         self._environ = os.environ if environ is None else environ
         self._path = None if journal is None else Path(journal)
         self._journal: Journal | None = None
         self._ledger: Ledger | None = None
         self._models: dict[tuple[str, str | None], Model] = {}
-        self._limits: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+        self._limits: WeakKeyDictionary[asyncio.AbstractEventLoop, CallLimit] = WeakKeyDictionary()
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,19 +81,24 @@ class Session:
             self._journal = None
 
     @property
+    def path(self) -> Path:
+        """Where the journal is."""
+        return self.journal.path if self._path is None else self._path
+
+    @property
     def journal(self) -> Journal:
         """The journal, opened on first use so that a refused plan leaves no file behind."""
         if self._journal is None:
             path = self._path or Path(tempfile.mkdtemp(prefix="orchestra-")) / "journal.db"
-            self._journal = Journal(path)
+            self._journal = Journal(path, durability=self._durability)
         return self._journal
 
     @property
-    def limit(self) -> asyncio.Semaphore:
+    def limit(self) -> CallLimit:
         """Bounds the calls in flight in the running event loop."""
         loop = asyncio.get_running_loop()
         if loop not in self._limits:
-            self._limits[loop] = asyncio.Semaphore(self._concurrency)
+            self._limits[loop] = CallLimit(self._concurrency)
         return self._limits[loop]
 
     def ledger(self, budget: Budget, spent: Cost) -> Ledger:
@@ -137,3 +148,8 @@ class Session:
             told = f"stands for one server, but the models are of {', '.join(served)}; set <PROVIDER>_BASE_URL for each"
             raise InputError("base_url", told)
         return panel
+
+
+def new_run_id() -> str:
+    """Return a fresh name: UTC time and four random hexadecimal digits."""
+    return f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from orchestra_agents.models.contract import (
@@ -65,7 +66,7 @@ class Scripted:
 
     async def sample(self, prompt: Prompt, sampling: Sampling, count: int = 1) -> list[Completion]:
         """Return the next `count` replies, or raise the next error."""
-        return [self._next(prompt, sampling) for _ in range(count)]
+        return [self._next(prompt, replace(sampling, index=sampling.index + place)) for place in range(count)]
 
     async def probe(self) -> ModelFacts:
         """Return that it can be reached."""

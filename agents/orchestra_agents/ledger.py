@@ -50,6 +50,9 @@ class Cost:
     def __add__(self, other: Cost) -> Cost:
         return Cost(calls=self.calls + other.calls, tokens=self.tokens + other.tokens, usd=self.usd + other.usd)
 
+    def __mul__(self, count: int) -> Cost:
+        return Cost(calls=self.calls * count, tokens=self.tokens * count, usd=self.usd * count)
+
     def __sub__(self, other: Cost) -> Cost:
         return Cost(calls=self.calls - other.calls, tokens=self.tokens - other.tokens, usd=self.usd - other.usd)
 
@@ -69,6 +72,13 @@ class Ledger:
         self._started: float | None = None
         self._open = 0
         self._waiting: list[asyncio.Future[None]] = []
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether anything limits this account; what nothing limits need not be booked."""
+        own = self.budget
+        capped = any(cap is not None for cap in (own.calls, own.tokens, own.usd, own.seconds))
+        return capped or (self._parent is not None and self._parent.is_capped)
 
     def start(self) -> None:
         """Let the time of the cap in seconds run, from the first call of this."""

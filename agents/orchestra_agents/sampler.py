@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from orchestra_agents.errors import BudgetExceeded, ModelError, ModelUnavailable, OrchestraError
+from orchestra_agents.booking import Retries, worst_cost
+from orchestra_agents.errors import BudgetExceeded, ModelError, ModelUnavailable
 from orchestra_agents.flags import Check
 from orchestra_agents.journal.records import Asked, CallFailed, Sampled
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import RunJournal, text_key
 from orchestra_agents.ledger import Cost, Ledger, Reservation
+from orchestra_agents.limit import CallLimit
 from orchestra_agents.models.contract import (
     Completion,
     Model,
     Prompt,
     Sampling,
-    canonical_json,
     digest,
 )
-from orchestra_agents.models.retry import before_retry
 
 
 def _ignore() -> None:
@@ -50,7 +49,7 @@ class Sampler:
     """
 
     def __init__(
-        self, models: Sequence[Model], *, journal: RunJournal, state: RunState, ledger: Ledger, limit: asyncio.Semaphore
+        self, models: Sequence[Model], *, journal: RunJournal, state: RunState, ledger: Ledger, limit: CallLimit
     ) -> None:
         self._models = tuple(models)
         self.state = state
@@ -87,7 +86,7 @@ class Sampler:
         recorded = self.state.reply(identity.sample())
         if recorded is not None:
             return Sample(self._journal.journal.blob(recorded.text), recorded.flag, recorded.opaque)
-        reservation = await self._turn(_worst(prompt, sampling))
+        reservation = await self._turn(worst_cost(prompt, sampling))
         try:
             tell, self._tell = self._tell, _ignore
             tell()
@@ -120,7 +119,7 @@ class Sampler:
         loop = asyncio.get_running_loop()
         self._journal.append(identity)
         started = loop.time()
-        retries = _Retries(self._ledger)
+        retries = Retries(self._ledger)
         try:
             async with asyncio.timeout(self._ledger.seconds_left()) as deadline:
                 with retries.counted():
@@ -162,44 +161,3 @@ class Sampler:
             text=text,
         )
         return Sample(text, flag, completion.opaque)
-
-
-class _Retries:
-    """Reserves a further call before each retry of one that may have been served: retrying passes no cap."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._extra: list[Reservation] = []
-        self._failures: list[ModelError] = []
-
-    @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Hear of every retry of the model that is asked within."""
-        token = before_retry.set(self._again)
-        try:
-            yield
-        finally:
-            before_retry.reset(token)
-
-    def tried(self, error: OrchestraError) -> tuple[int, int, int]:
-        """Return attempts, calls answered and calls of unknown outcome until `error`."""
-        if isinstance(error, ModelError):
-            return error.attempts, error.calls, error.unknown
-        calls, unknown = (sum(getattr(one, name) for one in self._failures) for name in ("calls", "unknown"))
-        return len(self._failures), calls, unknown
-
-    def release(self) -> None:
-        """Give the reservations back: what was taken is booked with the call itself."""
-        for reservation in self._extra:
-            reservation.release()
-
-    def _again(self, error: ModelError) -> None:
-        self._failures.append(error)
-        if error.calls or error.unknown:
-            self._extra.append(self._ledger.reserve(Cost(calls=1)))
-
-
-def _worst(prompt: Prompt, sampling: Sampling) -> Cost:
-    """Return what a call takes at most: no tokenizer makes more than one token of a byte, templates add a few."""
-    rendered = len(canonical_json(prompt.rendered()).encode("utf-8", "replace"))
-    return Cost(calls=1, tokens=rendered + sampling.max_tokens)

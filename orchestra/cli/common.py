@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar, cast, get_args
 
 import platformdirs
 import typer
 
 from orchestra.panel import parse_models
-from orchestra.session import Session
+from orchestra.session import CONCURRENCY, Session
 from orchestra_agents.errors import InputError
+from orchestra_agents.journal.sqlite import Durability
 from orchestra_agents.json_schema import shown
 from orchestra_agents.ledger import Budget
 from orchestra_agents.models.contract import Json
+
+T = TypeVar("T")
 
 ModelOption = Annotated[
     list[str] | None,
@@ -52,11 +57,50 @@ def make_budget(calls: int | None, tokens: int | None, usd: float | None, second
     return Budget(calls=calls, tokens=tokens, usd=usd, seconds=seconds)
 
 
-def make_session(journal: Path | None, models: Sequence[str] | None, base_url: str | None) -> Session:
-    """Return the session of a command."""
+def make_session(
+    journal: Path | None,
+    models: Sequence[str] | None,
+    base_url: str | None,
+    *,
+    concurrency: int = CONCURRENCY,
+    durability: str = "process",
+) -> Session:
+    """Return the session of a command.
+
+    Raises:
+        InputError: concurrency or durability is not allowed.
+    """
+    if durability not in get_args(Durability):
+        raise InputError("--durability", f"must be process or power, got {durability!r}")
     return Session(
-        model=parse_models(models or ()), journal=journal_path(journal), base_url=base_url, environ=os.environ
+        model=parse_models(models or ()),
+        journal=journal_path(journal),
+        base_url=base_url,
+        concurrency=concurrency,
+        durability=cast(Durability, durability),
+        environ=os.environ,
     )
+
+
+async def until_signal(start: Callable[[], Coroutine[Any, Any, T]], session: Session) -> tuple[T | None, int]:
+    """Return the result within `session`, or None and the signal (SIGINT, SIGTERM) that cut it short."""
+    loop, caught = asyncio.get_running_loop(), 0
+    async with session:
+        task = asyncio.create_task(start())
+
+        def cancel(number: int) -> None:
+            nonlocal caught
+            caught = caught or number
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, cancel, number)
+        try:
+            return await task, 0
+        except asyncio.CancelledError:
+            if not caught:
+                raise
+            return None, caught
 
 
 def print_json(value: Json) -> None:

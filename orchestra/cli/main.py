@@ -6,15 +6,12 @@ import importlib.metadata
 import io
 import sys
 from collections.abc import Sequence
+from importlib.metadata import EntryPoint
 from typing import Annotated, Literal
 
 import typer
 from typer.exceptions import TyperException
 
-from orchestra.cli.doctor import doctor_command, models_app
-from orchestra.cli.plan import plan_command
-from orchestra.cli.run import resume_command, run_command
-from orchestra.cli.runs import runs_command, show_command
 from orchestra_agents.errors import InputError, JournalError, ModelError, ModelUnavailable
 from orchestra_agents.tracing import configure_logging
 
@@ -22,8 +19,23 @@ COMMANDS = "orchestra.commands"
 """Entry-point group of third-party sub-commands: each a Typer application or a function."""
 
 
-def make_app() -> typer.Typer:
-    """Return the command line with every sub-command that is installed."""
+_OWN = {
+    "plan": "orchestra.cli.plan:plan_command",
+    "run": "orchestra.cli.run:run_command",
+    "drive": "orchestra.cli.drive:drive_command",
+    "resume": "orchestra.cli.run:resume_command",
+    "runs": "orchestra.cli.runs:runs_command",
+    "show": "orchestra.cli.runs:show_command",
+    "gc": "orchestra.cli.runs:gc_command",
+    "forecast": "orchestra.cli.forecast:forecast_app",
+    "doctor": "orchestra.cli.doctor:doctor_command",
+    "models": "orchestra.cli.doctor:models_app",
+}
+"""Our own sub-commands, each imported only where it may be asked for: `drive` needs no LangGraph."""
+
+
+def make_app(arguments: Sequence[str] = ()) -> typer.Typer:
+    """Return the command line, with those sub-commands alone that `arguments` name, if they name any."""
     app = typer.Typer(
         help="Decide whether more agents will help, how to wire them, and run them to the end.",
         no_args_is_help=True,
@@ -32,14 +44,9 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
-    app.command("plan")(plan_command)
-    app.command("run")(run_command)
-    app.command("resume")(resume_command)
-    app.command("runs")(runs_command)
-    app.command("show")(show_command)
-    app.command("doctor")(doctor_command)
-    app.add_typer(models_app, name="models")
-    for entry in importlib.metadata.entry_points(group=COMMANDS):
+    own = [EntryPoint(name, home, COMMANDS) for name, home in _OWN.items()]
+    known = [*own, *importlib.metadata.entry_points(group=COMMANDS)]
+    for entry in [entry for entry in known if entry.name in arguments] or known:
         try:
             command = entry.load()
         except Exception as error:  # noqa: BLE001 - the boundary to other people's code: theirs must not break ours
@@ -61,7 +68,7 @@ def _main(arguments: list[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # a JSON document is UTF-8 whatever the locale says
     try:
-        code = make_app()(arguments, standalone_mode=False, prog_name="orchestra")
+        code = make_app(arguments)(arguments, standalone_mode=False, prog_name="orchestra")
     except TyperException as error:
         return _refuse(error.format_message())
     except (InputError, JournalError, ModelUnavailable) as error:

@@ -28,17 +28,18 @@ from orchestra.cli.common import (
     make_session,
     print_json,
     stop,
+    until_signal,
 )
+from orchestra.cli.drive import resume_drive_command
 from orchestra.cli.plan import planned
 from orchestra.performance import Approve
 from orchestra.planning import Design
 from orchestra.report.progress import RunProgress
 from orchestra.report.text import plan_view, result_view, stderr_console
 from orchestra.result import RunResult, result_of
-from orchestra.running import Hooks, new_run_id
-from orchestra.running import resume as resume_run
+from orchestra.running import Hooks, resume_graph
 from orchestra.running import run as run_plan
-from orchestra.session import Session
+from orchestra.session import Session, new_run_id
 from orchestra_agents.errors import InputError, RunDeclined
 from orchestra_agents.journal.records import Record
 from orchestra_agents.journal.replay import RunState
@@ -108,11 +109,13 @@ def resume_command(
 ) -> None:
     """Go on with a run where it stopped; a finished one prints its result and asks nothing."""
     budget = make_budget(budget_calls, budget_tokens, budget_usd, budget_seconds)
-    with Journal(journal_path(journal), "read") as opened:
-        opened.run_number(run_id)  # an unknown run is refused before the journal is opened for writing
+    with Journal(journal_path(journal), "read") as opened:  # an unknown run is refused before writing is thought of
+        is_chain = opened.kind(run_id) == "drive"
+    if is_chain:
+        resume_drive_command(run_id, journal=journal, base_url=base_url, budget=budget, as_json=json_)
     session = make_session(journal, None, base_url)
     _carry_out(
-        lambda told: resume_run(run_id, session=session, budget=budget, hooks=Hooks(watch=told)),
+        lambda told: resume_graph(run_id, session=session, budget=budget, hooks=Hooks(watch=told)),
         _Run(run_id, session, RunProgress(stderr_console())),
         as_json=json_,
     )
@@ -126,7 +129,8 @@ def _carry_out(start: Start, run: _Run, *, as_json: bool) -> None:
         log_record(run.run_id, record)
 
     with run.progress:
-        result, caught = asyncio.run(_until_signal(lambda: start(watch), run))
+        result, caught = asyncio.run(until_signal(lambda: _unless_declined(start(watch), run), run.session))
+    result = result or _stored(run)
     if as_json:
         print_json(result.as_dict())
     else:
@@ -138,28 +142,19 @@ def _carry_out(start: Start, run: _Run, *, as_json: bool) -> None:
     stop(128 + caught if caught else EXIT_CODES[result.status])
 
 
-async def _until_signal(start: Callable[[], Coroutine[Any, Any, RunResult]], run: _Run) -> tuple[RunResult, int]:
-    """Return the result and the signal that cut the run short, 0 if none did."""
-    loop, caught = asyncio.get_running_loop(), 0
-    async with run.session as session:
-        task = asyncio.create_task(start())
+async def _unless_declined(running: Coroutine[Any, Any, RunResult], run: _Run) -> RunResult | None:
+    """Return the result, None where the person asked said no."""
+    try:
+        return await running
+    except RunDeclined as error:
+        run.progress.console.print(str(error))
+        return None
 
-        def cancel(number: int) -> None:
-            nonlocal caught
-            caught = caught or number
-            task.cancel()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, cancel, number)
-        try:
-            return await task, 0
-        except RunDeclined as error:
-            run.progress.console.print(str(error))
-        except asyncio.CancelledError:
-            if not caught:
-                raise
-        entries = session.journal.entries(run.run_id)
-        return result_of(run.run_id, RunState.of(entries), session.journal.path), caught
+def _stored(run: _Run) -> RunResult:
+    """Return what the journal says of a run that a signal or a person stopped."""
+    with Journal(run.session.path, "read") as journal:
+        return result_of(run.run_id, RunState.of(journal.entries(run.run_id)), journal.path)
 
 
 def _approver(progress: RunProgress, *, ask: bool, quiet: bool, k: str | None) -> Approve:

@@ -22,14 +22,12 @@ from pydantic import BaseModel
 from orchestra_agents.errors import InputError, JournalError, RunOwned, UnknownRun
 from orchestra_agents.journal.lock import RunLock
 from orchestra_agents.journal.records import (
-    REGISTRY,
     Asked,
     Record,
     RunStarted,
     Sampled,
-    dump,
-    load,
 )
+from orchestra_agents.journal.registry import REGISTRY, dump, load
 from orchestra_agents.journal.sqlite import Entry, Journal, text_key
 
 WRITER = """
@@ -82,6 +80,8 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
             return st.one_of(inner)
         case origin if origin is list:
             return st.lists(inner[0], max_size=3)
+        case origin if origin is tuple:
+            return st.tuples(*inner)
         case _:
             return st.dictionaries(inner[0], inner[1], max_size=3)
 

@@ -14,7 +14,9 @@ import pytest
 
 import orchestra_agents
 from orchestra_agents.errors import JournalError
-from orchestra_agents.journal.records import Record, RunEnded, Sampled, SubtaskStarted, dump, load
+from orchestra_agents.journal.chain_records import Snapshot
+from orchestra_agents.journal.records import Record, RunEnded, Sampled, SubtaskStarted
+from orchestra_agents.journal.registry import dump, load
 from orchestra_agents.journal.sqlite import SCHEMA_VERSION, Journal, text_key
 
 Mode = Literal["read", "write"]
@@ -46,16 +48,24 @@ def write_journal(path: Path, count: int = 300) -> None:
                 seconds=0.0,
             )
             run.append(reply, text=text)
+            run.append_step(index, f'{{"action":{index},"k":3,"votes":3,"calls":3,"input_tokens":1,"output_tokens":1}}')
+        run.append_snapshot(Snapshot(step=count, state=0, sums={}))
 
 
 def read_journal(path: Path, mode: Mode) -> list[str]:
     """Everything that a journal holds."""
     with Journal(path, mode) as journal:
+        steps = [f"{row.step} {row.body}" for run_id in journal.run_ids() for row in journal.steps(run_id)]
+        snapshots = [str(journal.snapshot(run_id)) for run_id in journal.run_ids()]
         return [
-            f"{run_id} {entry.seq} {dump(entry.record)} {journal.blob(entry.record.text)}"
-            for run_id in journal.run_ids()
-            for entry in journal.entries(run_id)
-            if isinstance(entry.record, Sampled)
+            *steps,
+            *snapshots,
+            *(
+                f"{run_id} {entry.seq} {dump(entry.record)} {journal.blob(entry.record.text)}"
+                for run_id in journal.run_ids()
+                for entry in journal.entries(run_id)
+                if isinstance(entry.record, Sampled)
+            ),
         ]
 
 
@@ -189,7 +199,7 @@ def test_an_undamaged_copy_reads_the_same(good: Path, tmp_path: Path) -> None:
     path.write_bytes(good.read_bytes())
     for mode in MODES:
         assert read_journal(path, mode) == read_journal(good, "read")
-    assert len(read_journal(path, "read")) == 300
+    assert len(read_journal(path, "read")) == 300 + 300 + 1
 
 
 def test_a_missing_journal_is_not_made_by_reading(tmp_path: Path) -> None:

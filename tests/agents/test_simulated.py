@@ -114,12 +114,27 @@ async def test_wrong_votes_are_uniform_over_distractors(wrong: int, drawn: int) 
         assert_share([vote.text == name for vote in missed], 1 / drawn)
 
 
-async def test_more_wrong_answers_than_distractors_wrap_around() -> None:
-    """With fewer distractors than `wrong`, the draws fall on those there are and on nothing else."""
+async def test_wrong_answers_beyond_the_distractors_are_opaque() -> None:
+    """With fewer distractors than `wrong`, each draw beyond them stands for an answer of its own."""
     votes = await votes_of("p=0.1,wrong=4,seed=5", Truth(answer=RIGHT, wrong=("x", "y")))
-    missed = [vote.text for vote in votes if vote.text != RIGHT]
-    assert_share([text == "x" for text in missed], 0.5)
-    assert set(missed) == {"x", "y"}
+    missed = [vote.opaque or vote.text for vote in votes if vote.text != RIGHT]
+    assert set(missed) == {"x", "y", "wrong-3", "wrong-4"}
+    assert_share([text == "x" for text in missed], 0.25)
+
+
+async def test_distractors_are_made_only_when_one_is_drawn() -> None:
+    """A process may give a function in place of its distractors."""
+    made: list[int] = []
+
+    def wrong() -> tuple[str, ...]:
+        made.append(1)
+        return ("x",)
+
+    await votes_of("p=1", Truth(answer=RIGHT, wrong=wrong), count=20)
+    assert not made
+    votes = await votes_of("p=0", Truth(answer=RIGHT, wrong=wrong), count=20)
+    assert {vote.text for vote in votes} == {"x"}
+    assert len(made) == 20
 
 
 @pytest.mark.parametrize(
@@ -251,7 +266,7 @@ async def test_inputs_decide_at_the_defaults(inputs: tuple[bool, ...], share: fl
 async def test_overload_costs_accuracy_per_1000_tokens_of_context(overload: float, floor: bool) -> None:
     """Accuracy falls by `overload` for every 1,000 tokens of what the model is shown, down to 0."""
     asked = prompt(text="x" * 8_000)
-    context = estimate_tokens(canonical_json(asked.rendered()))
+    context = estimate_tokens(asked.content())
     votes = await SimulatedModel(p=1, overload=overload, seed=15).sample(asked, Sampling(), VOTES)
     assert {vote.usage.input_tokens for vote in votes} == {context}
     expected = 1 - overload * context / 1000

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import orchestra
+from orchestra.planning import Design
 from orchestra.testing import Scripted, run_virtual
 from orchestra_agents.errors import ManifestChanged, ServerError
 from orchestra_agents.models.contract import Prompt, Sampling
@@ -159,8 +160,8 @@ async def test_a_person_may_decline_before_anything_is_spent(tmp_path: Path) -> 
     """The approval hook sees graph and design before the first call; no means nobody is asked."""
     model, seen = say(facts="x", judge="a"), []
 
-    async def approve(graph: orchestra.TaskGraph, design: orchestra.Design) -> bool:
-        seen.append((len(graph), design.topology))
+    async def approve(graph: orchestra.TaskGraph, made: Design) -> bool:
+        seen.append((len(graph), made.topology))
         return False
 
     with pytest.raises(orchestra.OrchestraError, match="declined"):

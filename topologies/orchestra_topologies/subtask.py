@@ -82,7 +82,7 @@ class Subtask:
 def _truth_dict(truth: Truth) -> dict[str, Json]:
     said: dict[str, Json] = {"answer": truth.answer}
     if truth.wrong:
-        said["wrong"] = list(truth.wrong)
+        said["wrong"] = list(truth.distractors())
     return said if truth.difficulty is None else said | {"difficulty": truth.difficulty}
 
 

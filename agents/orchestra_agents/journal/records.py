@@ -1,12 +1,11 @@
-"""The registry of record types: the only things that can stand in a journal, each JSON with no field to spare."""
+"""Records of runs and subtasks: JSON with no field to spare."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from orchestra_agents.errors import JournalError
 from orchestra_agents.models.contract import Evidence, Json
 
 Status = Literal["ok", "failed", "cancelled", "skipped", "undecided"]
@@ -68,6 +67,8 @@ class RunResumed(Record):
     """The caps of this attempt."""
     changed: dict[str, Json] | None = None
     """The manifest's entries that --accept-change replaced."""
+    unknown: int = 0
+    """Calls that were perhaps in flight when a chain's attempt before was killed."""
 
 
 class Decomposed(Record):
@@ -187,54 +188,3 @@ class RunEnded(Record):
     notes: list[str] = []
     """What the user should know about how the attempt went."""
     seconds: float
-
-
-REGISTRY: dict[str, type[Record]] = {
-    record.kind: record
-    for record in (
-        RunStarted,
-        RunResumed,
-        Decomposed,
-        Routed,
-        SubtaskStarted,
-        Asked,
-        Sampled,
-        CallFailed,
-        SubtaskEnded,
-        RunEnded,
-    )
-}
-
-
-def load(kind: str, body: Any) -> Record:
-    """Return the record that stands in the journal as `kind` with the JSON text `body`.
-
-    Raises:
-        JournalError: `journal.record`, for an unknown type, anything but JSON text, or a missing or extra field.
-    """
-    record = REGISTRY.get(kind)
-    if record is None:
-        raise JournalError("journal.record", f"journal: unknown record type {kind!r}; refused")
-    if not isinstance(body, str):
-        raise JournalError("journal.record", f"journal: a {kind} record is not JSON text; refused")
-    try:
-        return record.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "body"
-        raise JournalError("journal.record", f"journal: bad {kind} record, {where}: {first['msg']}; refused") from error
-
-
-def dump(record: Record) -> str:
-    """Return the JSON text of `record`, which `load` is known to read back.
-
-    Raises:
-        JournalError: `journal.record`, for a value that JSON has no word for or that nests too deeply to be read.
-    """
-    try:
-        body = record.model_dump_json()
-    except ValueError as error:
-        problem = f"journal: a {record.kind} record is not JSON ({error}); refused"
-        raise JournalError("journal.record", problem) from error
-    load(record.kind, body)
-    return body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -43,12 +44,16 @@ class Truth:
 
     answer: Json
     """The right answer."""
-    wrong: tuple[Json, ...] = ()
-    """Wrong answers to draw from; empty means opaque ones that bypass parsing."""
+    wrong: Sequence[Json] | Callable[[], Sequence[Json]] = ()
+    """Wrong answers to draw from, or what makes them when one is drawn; beyond them a wrong answer is opaque."""
     difficulty: float | None = None
     """Standard score of the item's difficulty, 0 is average, None draws one."""
     inputs: tuple[bool, ...] = ()
     """For each upstream input, whether it was right."""
+
+    def distractors(self) -> Sequence[Json]:
+        """Return the wrong answers to draw from."""
+        return self.wrong() if callable(self.wrong) else self.wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,10 @@ class Prompt:
         if self.text is not None:
             return {"text": self.text}
         return {"messages": [{"role": message.role, "content": message.content} for message in self.messages]}
+
+    def content(self) -> str:
+        """Return the words of the prompt, without roles: what is counted and compared."""
+        return "\n".join(message.content for message in self.messages) if self.text is None else self.text
 
     def identity(self) -> str:
         """Return what tells this step from others: `step`, or the digest of the rendered prompt."""

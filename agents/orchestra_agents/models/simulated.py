@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 import random
+import struct
 from dataclasses import dataclass, fields
+from hashlib import blake2b
 from statistics import NormalDist
 from typing import Literal, Self
 
@@ -20,7 +21,6 @@ from orchestra_agents.models.contract import (
     Sampling,
     TokenUsage,
     Truth,
-    canonical_json,
     digest,
     estimate_tokens,
 )
@@ -28,6 +28,7 @@ from orchestra_agents.models.synthetic import member_of, wrap
 
 _NORMAL = NormalDist()
 _FARTHEST = 700.0  # largest exponent of e that a float still holds
+_WORDS, _THREE, _UNIT = struct.Struct(">8Q"), struct.Struct(">3Q"), 2.0**-64
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +158,11 @@ class SimulatedModel:
     async def sample(self, prompt: Prompt, sampling: Sampling, count: int = 1) -> list[Completion]:
         """Return `count` completions after the simulated latency of the slowest."""
         step = f"{self.seed}|{prompt.identity()}"
-        context = estimate_tokens(canonical_json(prompt.rendered()))
         indices = range(sampling.index, sampling.index + count)
-        delays = [self._latency_s(prompt, f"{step}|{index}|latency") for index in indices]
-        if max(delays, default=0.0) > 0:
-            await asyncio.sleep(max(delays))
-        return [self._complete(prompt, sampling, f"{step}|{index}", step, context) for index in indices]
+        if self.latency_ms or prompt.latency_ms:
+            await asyncio.sleep(max(self._latency_s(prompt, f"{step}|{index}|latency") for index in indices))
+        question = _Question(prompt, sampling, step, estimate_tokens(prompt.content()))
+        return [self._complete(question, f"{step}|{index}") for index in indices]
 
     async def probe(self) -> ModelFacts:
         """Return what it can do, which is fixed."""
@@ -177,35 +177,46 @@ class SimulatedModel:
             return median / 1000
         return median / 1000 * math.exp(min(_FARTHEST, self.jitter * _NORMAL.inv_cdf(_uniforms(key)[0])))
 
-    def _complete(self, prompt: Prompt, sampling: Sampling, vote: str, step: str, context: int) -> Completion:
-        output = sampling.max_tokens if self.beta is not None else 0
-        flag_draw = _uniforms(vote)[0]
-        if flag_draw >= self.valid:
-            usage = TokenUsage(input_tokens=context, output_tokens=sampling.max_tokens, estimated=True)
+    def _complete(self, question: _Question, vote: str) -> Completion:
+        sampling = question.sampling
+        flag, right, wrong = _three(vote)
+        if flag >= self.valid:
+            usage = TokenUsage(input_tokens=question.context, output_tokens=sampling.max_tokens, estimated=True)
             return Completion(text="[simulated] cut off", finish_reason="length", usage=usage)
-        if prompt.truth is None:
-            text, opaque = _untold(prompt, sampling, self.seed), None
-        else:
-            text, opaque = self._answer(prompt.truth, sampling, vote, step, context)
-        usage = TokenUsage(input_tokens=context, output_tokens=output or estimate_tokens(text), estimated=True)
-        return Completion(text=text, usage=usage, opaque=opaque)
+        truth = question.prompt.truth
+        if truth is None:
+            return question.reply(_untold(question.prompt, sampling, self.seed), self._output(sampling))
+        which = self._wrong(truth, question, vote, right, wrong)
+        if which is None:
+            return question.reply(wrap(truth.answer, sampling.schema), self._output(sampling))
+        distractors = truth.distractors()
+        if which < len(distractors):
+            return question.reply(wrap(distractors[which], sampling.schema), self._output(sampling))
+        name = f"wrong-{which + 1}"
+        return question.reply(name, self._output(sampling), opaque=name)
 
-    def _answer(self, truth: Truth, sampling: Sampling, vote: str, step: str, context: int) -> tuple[str, str | None]:
-        """Return the text of one vote, and its opaque name where it is a wrong answer that stands for any."""
-        shared, shared_right, shared_wrong, difficulty, quality, *_ = _uniforms(step)
-        _, right_draw, wrong_draw, *_ = _uniforms(vote)
-        accuracy = self._accuracy(truth, sampling, context, difficulty)
-        reading = vote
-        if self.corr == "beta":
-            accuracy = _beta_variate(quality, accuracy, self.rho)
-        elif shared < self.rho:
-            right_draw, wrong_draw, reading = shared_right, shared_wrong, step
-        if right_draw < accuracy and not self._is_spoiled(truth, reading):
-            return wrap(truth.answer, sampling.schema), None
-        which = int(wrong_draw * self.wrong)
-        if truth.wrong:
-            return wrap(truth.wrong[which % len(truth.wrong)], sampling.schema), None
-        return f"wrong-{which + 1}", f"wrong-{which + 1}"
+    def _output(self, sampling: Sampling) -> int:
+        """Return the output tokens of a reply, 0 where they follow from its text."""
+        return sampling.max_tokens if self.beta is not None else 0
+
+    def _wrong(self, truth: Truth, question: _Question, vote: str, right_draw: float, wrong_draw: float) -> int | None:
+        """Return the number of the wrong answer that one vote gives, None where it is right."""
+        accuracy, reading = self.p, vote
+        if self._is_varied:
+            shared, shared_right, shared_wrong, difficulty, quality, *_ = _uniforms(question.step)
+            accuracy = self._accuracy(truth, question.sampling, question.context, difficulty)
+            if self.corr == "beta":
+                accuracy = _beta_variate(quality, accuracy, self.rho)
+            elif shared < self.rho:
+                right_draw, wrong_draw, reading = shared_right, shared_wrong, question.step
+        if right_draw < accuracy and not (truth.inputs and self._is_spoiled(truth, reading)):
+            return None
+        return int(wrong_draw * self.wrong)
+
+    @property
+    def _is_varied(self) -> bool:
+        """Whether anything but p decides the accuracy of a vote."""
+        return bool(self.rho or self.spread or self.overload or self.beta is not None)
 
     def _accuracy(self, truth: Truth, sampling: Sampling, context: int, difficulty_draw: float) -> float:
         accuracy = self.p
@@ -229,6 +240,27 @@ class SimulatedModel:
         return False
 
 
+@dataclass(slots=True)
+class _Question:
+    """One request: what its replies have in common."""
+
+    prompt: Prompt
+    sampling: Sampling
+    step: str
+    context: int
+    """Tokens of the prompt."""
+    _last: Completion | None = None
+
+    def reply(self, text: str, output: int, *, opaque: str | None = None) -> Completion:
+        """Return a reply; the same one again where nothing differs, because a completion never changes."""
+        last = self._last
+        if last is not None and last.text == text and last.opaque == opaque:
+            return last
+        usage = TokenUsage(input_tokens=self.context, output_tokens=output or estimate_tokens(text), estimated=True)
+        self._last = Completion(text=text, usage=usage, opaque=opaque)
+        return self._last
+
+
 def _untold(prompt: Prompt, sampling: Sampling, seed: int) -> str:
     """Return the answer without a Truth: fixed by the prompt, whatever the sample index."""
     if sampling.schema is not None:
@@ -240,8 +272,13 @@ def _untold(prompt: Prompt, sampling: Sampling, seed: int) -> str:
 
 def _uniforms(key: str) -> tuple[float, ...]:
     """Return eight independent draws from (0, 1), fixed by `key`."""
-    raw = hashlib.blake2b(key.encode()).digest()
-    return tuple((int.from_bytes(raw[at : at + 8], "big") + 0.5) / 2**64 for at in range(0, 64, 8))
+    return tuple((word + 0.5) * _UNIT for word in _WORDS.unpack(blake2b(key.encode()).digest()))
+
+
+def _three(key: str) -> tuple[float, float, float]:
+    """Return the first three of `_uniforms(key)`, which is what most votes need."""
+    first, second, third = _THREE.unpack_from(blake2b(key.encode()).digest())
+    return (first + 0.5) * _UNIT, (second + 0.5) * _UNIT, (third + 0.5) * _UNIT
 
 
 def _beta_variate(draw: float, mean: float, rho: float) -> float:

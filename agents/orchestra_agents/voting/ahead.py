@@ -22,7 +22,12 @@ class AheadByK:
 
     Args:
         k: Margin, at least 1.
-        max_votes: Most valid votes, and as many flagged replies, before giving up; None is 10 k.
+        max_votes: Most valid votes, and as many flagged replies, before giving up; None is 10 times the largest
+            margin.
+        wary: Ask for one more vote of margin for each vote that disagrees and each flagged reply, up to twice k: the
+            hard steps decide how reliable a chain is, and they show themselves (section 4.3 of our notes on MAKER).
+        electorate: How many replies there can be, where voters are drawn without replacement; then a lead that the
+            rest cannot overturn decides, too. None is without end.
 
     >>> rule, tally = AheadByK(2), Tally()
     >>> tally.add("a"); rule(tally)
@@ -33,6 +38,8 @@ class AheadByK:
 
     k: int = 3
     max_votes: int | None = None
+    wary: bool = False
+    electorate: int | None = None
 
     def __post_init__(self) -> None:
         if self.k < 1 or (self.max_votes is not None and self.max_votes < self.k):
@@ -43,16 +50,29 @@ class AheadByK:
     @property
     def cap(self) -> int:
         """Most valid votes, and most flagged replies."""
-        return CAP_FACTOR * self.k if self.max_votes is None else self.max_votes
+        largest = 2 * self.k if self.wary else self.k
+        return CAP_FACTOR * largest if self.max_votes is None else self.max_votes
+
+    def margin(self, tally: Tally) -> int:
+        """Return the lead that `tally` needs: k, or more where votes disagree and the rule is wary."""
+        if not self.wary or (len(tally.counts) < 2 and not tally.flagged):
+            return self.k
+        return self.k + min(self.k, tally.votes - max(tally.counts.values(), default=0) + tally.flagged)
 
     def __call__(self, tally: Tally) -> Verdict:
         """Judge `tally`; the shortfall is what the leader needs if every further vote is for it."""
-        answer, margin = tally.leader()
-        if margin >= self.k:
-            return Decided(answer, margin)
+        answer, lead = tally.leader()
+        k = self.margin(tally)
+        if lead >= k:
+            return Decided(answer, lead)
         if tally.flagged >= self.cap:
             return Capped(f"{tally.flagged} replies were flagged; votes: {tally.describe()}")
         left = self.cap - tally.votes
+        if self.electorate is not None:
+            silent = self.electorate - tally.votes - tally.flagged
+            if lead > silent:
+                return Decided(answer, lead)
+            left = min(left, silent)
         if left <= 0:
-            return Capped(f"no answer was {self.k} ahead after {tally.votes} votes: {tally.describe()}")
-        return Undecided(min(self.k - margin, left))
+            return Capped(f"no answer was {k} ahead after {tally.votes} votes: {tally.describe()}")
+        return Undecided(min(k - lead, left))

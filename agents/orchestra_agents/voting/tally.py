@@ -40,15 +40,16 @@ class Tally:
 
     counts: dict[str, int] = field(default_factory=dict)
     flagged: int = 0
+    votes: int = field(default=0, init=False)
+    """Valid votes so far."""
 
-    @property
-    def votes(self) -> int:
-        """Valid votes so far."""
-        return sum(self.counts.values())
+    def __post_init__(self) -> None:
+        self.votes = sum(self.counts.values())
 
     def add(self, answer: str) -> None:
         """Count one vote for `answer` (canonical form)."""
         self.counts[answer] = self.counts.get(answer, 0) + 1
+        self.votes += 1
 
     def leader(self) -> tuple[str, int]:
         """Return the answer with most votes (the first counted of equals) and its margin; ('', 0) without votes."""

@@ -26,7 +26,7 @@ from orchestra_agents.process import Action, State
 from orchestra_agents.voting.margin import ASSUMED_STEPS
 from orchestra_agents.voting.tally import Decided
 
-SNAPSHOT_EVERY = 1_000
+SNAPSHOT_EVERY = 4_000
 """Steps between two snapshots: what a resumed run replays at most."""
 _BREATHE_EVERY = 16
 _BREATHE_S = 0.05
@@ -154,7 +154,10 @@ class Driver:
             self.state.steps += 1
             self.state.sums.add(row.record)
             self._recount(question, action, row.record)
-            await self._advance(row.step, action)
+            if self.chain.observe is None:
+                self.at = self.chain.next(self.at, action)
+            else:
+                await self._observe(row.step, action)
 
     def snapshot(self) -> None:
         """Record the present state and all sums."""
@@ -171,9 +174,10 @@ class Driver:
         step = self.state.steps
         if step >= self.margins.next_review:
             self.margins.review(step, self.state.sums)
-        self.stop_reason = await self.sentinels.ask_due(step, self.at, self.margins.rule)
-        if self.stop_reason:
-            return False
+        if self.policy.sentinels:
+            self.stop_reason = await self.sentinels.ask_due(step, self.at, self.margins.rule)
+            if self.stop_reason:
+                return False
         decision = await self._decide(step)
         if decision is None:
             return False
@@ -185,10 +189,14 @@ class Driver:
         for tell in self._told:
             if (told := tell(step, body)) is not None:
                 await told
-        await self._advance(step, action)
+        if self.chain.observe is None:
+            self.at = self.chain.next(self.at, action)
+        else:
+            await self._observe(step, action)
         if not self.state.steps % SNAPSHOT_EVERY:
             self.snapshot()
-        await self._breathe(step)
+        if not step % _BREATHE_EVERY or self._loop.time() >= self._next_breath:
+            await self._breathe()
         return True
 
     async def _decide(self, step: int) -> Decision | None:
@@ -196,7 +204,7 @@ class Driver:
         stopped = self.state.stopped
         first = stopped.asked if stopped is not None and (stopped.step, stopped.code) == (step, "undecided") else 0
         rule, how_it_stands = self.margins.rule, ""
-        for rung in (self.ladder.now, *self.ladder.above()):
+        for rung in self.ladder.ahead:
             question, ballot = self._question(step, self.at, varied=rung.varied), Ballot(first)
             used = self.poll.rule(rule, question)
             try:
@@ -293,27 +301,20 @@ class Driver:
             sums.wrong_decisions += 1
             sums.wrong_votes += votes - counts.get(expected, 0)
 
-    async def _advance(self, step: int, action: Action) -> None:
-        """Go to the next state, through the step's effect where the process has one."""
+    async def _observe(self, step: int, action: Action) -> None:
+        """Go to the next state through the step's effect, which happens unless its result is recorded."""
         before = self.at
-        after = self.chain.next(before, action)
-        if self.chain.observe is None:
-            self.at = after
-            return
         observed = self.state.observed.get(step)
         if observed is None:
             key = f"{self.journal.run_id}/{step}"
             observation = await self.chain.observe(before, action, key)
             observed = StepObserved(step=step, key=key, observation=observation)
             self.journal.append(observed)
-        self.at = self.chain.absorb(after, observed.observation)
+        self.at = self.chain.absorb(self.chain.next(before, action), observed.observation)
 
-    async def _breathe(self, step: int) -> None:
-        """Let other tasks run now and then, and notice a journal that was taken away."""
-        now = self._loop.time()
-        if step % _BREATHE_EVERY and now < self._next_breath:
-            return
-        self._next_breath = now + _BREATHE_S
+    async def _breathe(self) -> None:
+        """Let other tasks run, and notice a journal that was taken away."""
+        self._next_breath = self._loop.time() + _BREATHE_S
         self.journal.journal.check_in_place()
         await asyncio.sleep(0)
 

@@ -180,7 +180,7 @@ def orchestra_ended() -> Any:
     return load("run.ended", json.dumps({"status": "interrupted", "seconds": 0.0}))
 
 
-@pytest.mark.parametrize("stops", [[7], [1, 2, 3], [30, 999, 1000, 1001, 1500]])
+@pytest.mark.parametrize("stops", [[7], [1, 2, 3], [30, 3_999, 4_000, 4_001, 4_500]])
 async def test_decisions_do_not_depend_on_where_a_chain_stops(tmp_path: Path, stops: list[int]) -> None:
     """Stopped anywhere, snapshots included, and taken up again, a chain decides as in one go; the sums agree, too."""
     options: dict[str, Any] = {"model": "simulated:p=0.8,seed=5,valid=0.9", "k": 3, "policy": DrivePolicy(record="all")}

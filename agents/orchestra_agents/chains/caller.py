@@ -23,16 +23,16 @@ class Bill:
         self.input_tokens = self.output_tokens = 0
         self.estimated = False
 
-    def add(self, completion: Completion) -> None:
-        """Count a completion."""
-        usage = completion.usage
-        self.samples += 1
-        self.calls += completion.calls
-        self.attempts += completion.attempts
-        self.input_tokens += usage.input_tokens
-        self.output_tokens += usage.output_tokens
-        if usage.estimated:
-            self.estimated = True
+    def add(self, completions: Sequence[Completion]) -> None:
+        """Count completions."""
+        self.samples += len(completions)
+        for completion in completions:
+            usage = completion.usage
+            self.calls += completion.calls
+            self.attempts += completion.attempts
+            self.input_tokens += usage.input_tokens
+            self.output_tokens += usage.output_tokens
+            self.estimated |= usage.estimated
 
     def merge(self, other: Bill) -> None:
         """Count what another bill holds, too."""
@@ -105,8 +105,7 @@ class Caller:
                 raise
         else:
             completions = await self._sample_booked(model, prompt, sampling, count, bill)
-        for completion in completions:
-            bill.add(completion)
+        bill.add(completions)
         return completions
 
     async def _sample_booked(

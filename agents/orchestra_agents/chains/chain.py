@@ -38,9 +38,9 @@ class Question:
         return asked.content() if isinstance(asked, Prompt) else asked.jurors[0].prompt.content()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reading:
-    """What a reply stands for: a vote, or a reason to discard it."""
+    """What a reply stands for: a vote, or a reason to discard it. Not frozen, for the same reason as `Vote`."""
 
     key: str = ""
     """The vote: equal for replies that are one answer."""

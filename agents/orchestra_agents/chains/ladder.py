@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orchestra_agents.chains.chain import Chain
@@ -31,26 +30,24 @@ class Ladder:
 
     def __init__(self, chain: Chain, crew: Crew, *, journal: RunJournal, state: ChainState) -> None:
         self._journal, self._state = journal, state
-        self._rungs = [Rung("plain", crew.models)]
+        rungs = [Rung("plain", crew.models)]
         if chain.has_variants:
-            self._rungs.append(Rung("variants", crew.models, varied=True))
+            rungs.append(Rung("variants", crew.models, varied=True))
         if crew.reserve:
-            self._rungs.append(Rung("reserve", crew.reserve))
-        self._place = next((at for at, rung in enumerate(self._rungs) if rung.name == state.rung), 0)
+            rungs.append(Rung("reserve", crew.reserve))
+        reached = next((at for at, rung in enumerate(rungs) if rung.name == state.rung), 0)
+        self.ahead = tuple(rungs[reached:])
+        """The rung that the run stands on, and those above."""
 
     @property
     def now(self) -> Rung:
         """The rung that the run stands on."""
-        return self._rungs[self._place]
-
-    def above(self) -> Iterator[Rung]:
-        """Yield the rungs above, nearest first."""
-        yield from self._rungs[self._place + 1 :]
+        return self.ahead[0]
 
     def climb(self, step: int, reason: str) -> bool:
         """Take the next rung from `step` on, recorded with its reason; False where there is none."""
-        if self._place + 1 == len(self._rungs):
+        if len(self.ahead) == 1:
             return False
-        self._place += 1
+        self.ahead = self.ahead[1:]
         self._journal.append(RungChosen(step=step, rung=self.now.name, reason=reason))
         return True

@@ -46,8 +46,6 @@ class Sentinels:
 
     async def ask_due(self, step: int, at: State, rule: AheadByK) -> str | None:
         """Ask what is due before `step`; return why the chain must stop, or None."""
-        if not self._policy.sentinels:
-            return None
         due = int((step + 1) * self._policy.sentinels)
         while (number := len(self._state.sentinels)) < due:
             answered = await self._ask(number, step, at, rule)

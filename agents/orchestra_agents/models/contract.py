@@ -83,7 +83,7 @@ class Prompt:
 
     def content(self) -> str:
         """Return the words of the prompt, without roles: what is counted and compared."""
-        return "\n".join(message.content for message in self.messages) if self.text is None else self.text
+        return "\n".join([message.content for message in self.messages]) if self.text is None else self.text
 
     def identity(self) -> str:
         """Return what tells this step from others: `step`, or the digest of the rendered prompt."""

@@ -161,7 +161,7 @@ class SimulatedModel:
         indices = range(sampling.index, sampling.index + count)
         if self.latency_ms or prompt.latency_ms:
             await asyncio.sleep(max(self._latency_s(prompt, f"{step}|{index}|latency") for index in indices))
-        question = _Question(prompt, sampling, step, estimate_tokens(prompt.content()))
+        question = _Question(prompt, sampling, step, self._is_varied, _context(prompt))
         return [self._complete(question, f"{step}|{index}") for index in indices]
 
     async def probe(self) -> ModelFacts:
@@ -183,6 +183,8 @@ class SimulatedModel:
         if flag >= self.valid:
             usage = TokenUsage(input_tokens=question.context, output_tokens=sampling.max_tokens, estimated=True)
             return Completion(text="[simulated] cut off", finish_reason="length", usage=usage)
+        if question.is_plain and right < self.p:
+            return question.right()
         truth = question.prompt.truth
         if truth is None:
             return question.reply(_untold(question.prompt, sampling, self.seed), self._output(sampling))
@@ -202,7 +204,7 @@ class SimulatedModel:
     def _wrong(self, truth: Truth, question: _Question, vote: str, right_draw: float, wrong_draw: float) -> int | None:
         """Return the number of the wrong answer that one vote gives, None where it is right."""
         accuracy, reading = self.p, vote
-        if self._is_varied:
+        if question.is_varied:
             shared, shared_right, shared_wrong, difficulty, quality, *_ = _uniforms(question.step)
             accuracy = self._accuracy(truth, question.sampling, question.context, difficulty)
             if self.corr == "beta":
@@ -247,9 +249,25 @@ class _Question:
     prompt: Prompt
     sampling: Sampling
     step: str
+    is_varied: bool
+    """Whether anything but p decides the accuracy of a vote."""
     context: int
     """Tokens of the prompt."""
+    is_plain: bool = False
+    """Whether p alone decides if a vote is right."""
     _last: Completion | None = None
+    _right: Completion | None = None
+
+    def __post_init__(self) -> None:
+        truth = self.prompt.truth
+        self.is_plain = truth is not None and not self.is_varied and not truth.inputs
+
+    def right(self) -> Completion:
+        """Return the right reply."""
+        if self._right is None:
+            assert self.prompt.truth is not None
+            self._right = self.reply(wrap(self.prompt.truth.answer, self.sampling.schema), 0)
+        return self._right
 
     def reply(self, text: str, output: int, *, opaque: str | None = None) -> Completion:
         """Return a reply; the same one again where nothing differs, because a completion never changes."""
@@ -259,6 +277,13 @@ class _Question:
         usage = TokenUsage(input_tokens=self.context, output_tokens=output or estimate_tokens(text), estimated=True)
         self._last = Completion(text=text, usage=usage, opaque=opaque)
         return self._last
+
+
+def _context(prompt: Prompt) -> int:
+    """Return the tokens of a prompt, estimated."""
+    if prompt.text is not None:
+        return estimate_tokens(prompt.text)
+    return max(1, -(-sum([len(message.content) + 1 for message in prompt.messages]) // 4))
 
 
 def _untold(prompt: Prompt, sampling: Sampling, seed: int) -> str:

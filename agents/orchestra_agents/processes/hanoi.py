@@ -18,9 +18,10 @@ Move: TypeAlias = list[int]
 
 MOST_DISKS = 24
 _STRIDE = 2_654_435_761
-_MOVE = re.compile(r"move\s*=\s*(\[[^\[\]]*\])", re.IGNORECASE)
+_MOVE = re.compile(r"move\s*=\s*(\[[^\[\]]*\])")
 _PEG = r"\[[^\[\]]*\]\s*"
-_STATE = re.compile(rf"next_state\s*=\s*(\[\s*{_PEG},\s*{_PEG},\s*{_PEG}\])", re.IGNORECASE)
+_STATE = re.compile(rf"next_state\s*=\s*(\[\s*{_PEG},\s*{_PEG},\s*{_PEG}\])")
+_decode = json.JSONDecoder().raw_decode
 _INTEGERS = {int}  # a bool is none
 _SYSTEM = """You play Towers of Hanoi with {disks} disks, 1 the smallest and {disks} the largest, and pegs 0, 1 and 2.
 Rules: one disk is moved at a time; only the top disk of a peg moves; no disk lies on a smaller one.
@@ -30,12 +31,9 @@ With three disks, from [[3, 2, 1], [], []] the moves [1, 0, 2], [2, 0, 1], [1, 2
 Give one move, and the state after it, in exactly this form:
 move = [disk, from, to]
 next_state = [[...], [...], [...]]"""
-_USER = """Strategy: {strategy}
-Previous move: {previous}
-Current state: {state}
-Give the next move and the state after it."""
+_ASK = "Give the next move and the state after it."
 _STRATEGY = (
-    "if the previous move did not move disk 1, move disk 1 one peg {way}; otherwise make the only legal move that "
+    "Strategy: if the previous move did not move disk 1, move disk 1 one peg {way}; otherwise make the only legal move that "
     "does not move disk 1."
 )
 
@@ -85,7 +83,7 @@ class Hanoi:
     def prompt(self, state: HanoiState) -> Prompt:
         """Ask for the next move and the state after it."""
         previous = list(state.previous) if state.previous else None
-        said = _USER.format(strategy=self._strategy, previous=previous, state=_pegs(state.pegs))
+        said = f"{self._strategy}\nPrevious move: {previous}\nCurrent state: {_pegs(state.pegs)}\n{_ASK}"
         return Prompt(messages=(self._system, Message("user", said)))
 
     def parse(self, text: str, state: HanoiState) -> Predicted:
@@ -94,7 +92,8 @@ class Hanoi:
         Raises:
             RedFlag: `no_move`, `no_state`, `bad_move`, or `bad_state` where the disks are not each there once.
         """
-        moves, states = _MOVE.findall(text), _STATE.findall(text)
+        said = text.lower()
+        moves, states = _MOVE.findall(said), _STATE.findall(said)
         if not moves or not states:
             raise RedFlag("no_move" if not moves else "no_state", text[-80:])
         move, pegs = _loaded(moves[-1], "bad_move"), _loaded(states[-1], "bad_state")
@@ -192,7 +191,7 @@ def _peg_of_1(pegs: tuple[Peg, Peg, Peg]) -> int:
 
 def _loaded(text: str, flag: str) -> Any:
     try:
-        return json.loads(text)
+        return _decode(text)[0]
     except ValueError as error:
         raise RedFlag(flag, text) from error
 

@@ -3,8 +3,8 @@
 python benchmarks/drive.py [--rounds 5] [--steps 20000]
 
 Evidence: simulated. Ours: 20-disk Hanoi, p=0.99, first to lead by 3, state applied, each step committed before the next.
-LangGraph: one node without votes that changes one integer, durability "sync", per superstep. The bare loop: the same
-Hanoi, three coroutines gathered a step and then one by one, one row committed a step, nothing checked.
+LangGraph: one node without votes that changes one integer, durability "sync", per superstep. Bare loop: the same Hanoi,
+three coroutines gathered a step and then one by one, one row committed a step, nothing checked.
 """
 
 from __future__ import annotations

@@ -99,6 +99,7 @@ class Driver:
         self._bets = Bets(self.poll, policy.speculate, width=limit.width, follow=self._follow) if may_bet else None
         self._loop = asyncio.get_running_loop()
         self._next_breath = 0.0
+        self._in_effect = False
 
     @property
     def length(self) -> int:
@@ -134,7 +135,8 @@ class Driver:
         finally:
             if self._bets is not None:
                 self._forfeit(await self._bets.close())
-            self.snapshot()
+            if not self._in_effect:  # else the state is between an action and what its effect makes of it
+                self.snapshot()
 
     async def restore(self) -> None:
         """Take up the chain where its journal ends: at the latest snapshot and the steps after it.
@@ -154,10 +156,7 @@ class Driver:
             self.state.steps += 1
             self.state.sums.add(row.record)
             self._recount(question, action, row.record)
-            if self.chain.observe is None:
-                self.at = self.chain.next(self.at, action)
-            else:
-                await self._observe(row.step, action)
+            await self._advance(row.step, action)
 
     def snapshot(self) -> None:
         """Record the present state and all sums."""
@@ -176,23 +175,17 @@ class Driver:
             self.margins.review(step, self.state.sums)
         if self.policy.sentinels:
             self.stop_reason = await self.sentinels.ask_due(step, self.at, self.margins.rule)
-            if self.stop_reason:
-                return False
-        decision = await self._decide(step)
+        decision = None if self.stop_reason else await self._decide(step)
         if decision is None:
             return False
         body = step_body(self.chain, decision, self.policy.record)
         pending = self.journal.append_step(step, body)
         if pending is not None:
             await pending
-        action = self._count(decision)
+        await self._advance(step, self._count(decision))
         for tell in self._told:
             if (told := tell(step, body)) is not None:
                 await told
-        if self.chain.observe is None:
-            self.at = self.chain.next(self.at, action)
-        else:
-            await self._observe(step, action)
         if not self.state.steps % SNAPSHOT_EVERY:
             self.snapshot()
         if not step % _BREATHE_EVERY or self._loop.time() >= self._next_breath:
@@ -301,16 +294,21 @@ class Driver:
             sums.wrong_decisions += 1
             sums.wrong_votes += votes - counts.get(expected, 0)
 
-    async def _observe(self, step: int, action: Action) -> None:
-        """Go to the next state through the step's effect, which happens unless its result is recorded."""
-        before = self.at
+    async def _advance(self, step: int, action: Action) -> None:
+        """Go to the next state, through the step's effect where the process has one and its result is not recorded."""
+        before, observe = self.at, self.chain.observe
+        self.at = self.chain.next(before, action)
+        if observe is None:
+            return
         observed = self.state.observed.get(step)
         if observed is None:
             key = f"{self.journal.run_id}/{step}"
-            observation = await self.chain.observe(before, action, key)
+            self._in_effect = True
+            observation = await observe(before, action, key)
+            self._in_effect = False
             observed = StepObserved(step=step, key=key, observation=observation)
             self.journal.append(observed)
-        self.at = self.chain.absorb(self.chain.next(before, action), observed.observation)
+        self.at = self.chain.absorb(self.at, observed.observation)
 
     async def _breathe(self) -> None:
         """Let other tasks run, and notice a journal that was taken away."""

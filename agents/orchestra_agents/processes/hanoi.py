@@ -33,8 +33,8 @@ move = [disk, from, to]
 next_state = [[...], [...], [...]]"""
 _ASK = "Give the next move and the state after it."
 _STRATEGY = (
-    "Strategy: if the previous move did not move disk 1, move disk 1 one peg {way}; otherwise make the only legal move that "
-    "does not move disk 1."
+    "Strategy: if the previous move did not move disk 1, move disk 1 one peg {way}; otherwise make the only legal move "
+    "that does not move disk 1."
 )
 
 

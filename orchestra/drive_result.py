@@ -6,14 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from orchestra_agents.voting.intervals import clopper_pearson, zero_bound
-
 from orchestra_agents.chains.estimate import estimate_of
 from orchestra_agents.journal.chain import ChainState
 from orchestra_agents.journal.records import RunStatus
 from orchestra_agents.journal.replay import Usage
 from orchestra_agents.models.contract import Evidence, Json
 from orchestra_agents.voting.forecast import Forecast, forecast
+from orchestra_agents.voting.intervals import clopper_pearson, zero_bound
 
 Basis = Literal["sentinels", "agreement", "truth"]
 

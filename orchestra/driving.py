@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from orchestra_agents.processes.catalog import make_process
-
 from orchestra.drive_result import DriveResult, drive_result_of
 from orchestra.manifest import differences
 from orchestra.planning import ModelSpec
@@ -33,6 +31,7 @@ from orchestra_agents.journal.sqlite import check_run_id
 from orchestra_agents.ledger import Budget
 from orchestra_agents.models.contract import Json, digest
 from orchestra_agents.process import Process
+from orchestra_agents.processes.catalog import make_process
 from orchestra_topologies.execution import Panel
 
 RESERVE = "reserve"
@@ -102,10 +101,11 @@ async def drive(
     policy = _policy(policy or DrivePolicy(), k, target)
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
         raise InputError("steps", f"must be an integer of at least 1, got {steps!r}")
-    order = _Order(process, model, policy, steps, budget or Budget())
+    made = make_process(process) if isinstance(process, str) else process
+    order = _Order(made, model, policy, steps, budget or Budget())
     if session is not None:
         return await _drive(order, session, run_id or new_run_id(), hooks)
-    async with Session(journal=journal) as own:
+    async with Session(journal=journal, **room_of(made)) as own:
         return await _drive(order, own, run_id or new_run_id(), hooks)
 
 
@@ -203,11 +203,17 @@ async def resume_drive(
 class _Order:
     """What is to be driven, by whom and how."""
 
-    process: Process | str
+    process: Process
     model: ModelSpec | None
     policy: DrivePolicy
     steps: int | None
     budget: Budget
+
+
+def room_of(process: Process) -> dict[str, Any]:
+    """Return the session's arguments that suit a process, where nobody says otherwise."""
+    hints = {name: getattr(process, name, None) for name in ("concurrency", "slots")}
+    return {name: hint for name, hint in hints.items() if hint is not None}
 
 
 def _policy(policy: DrivePolicy, k: int | str, target: float | None) -> DrivePolicy:
@@ -219,9 +225,8 @@ def _policy(policy: DrivePolicy, k: int | str, target: float | None) -> DrivePol
 
 async def _drive(order: _Order, session: Session, run_id: str, hooks: DriveHooks) -> DriveResult:
     check_run_id(run_id)
-    process = make_process(order.process) if isinstance(order.process, str) else order.process
     panel = session.panel(order.model)
-    chain = Chain(process, is_told=panel.evidence == "simulated")
+    chain = Chain(order.process, is_told=panel.evidence == "simulated")
     crew = Crew(models=panel.default, reserve=panel.roles.get(RESERVE, ()), roles=panel.roles)
     session.check_prices(order.budget, panel)
     with session.journal.own(run_id) as journal:

@@ -36,6 +36,7 @@ class Session:
         budget: Caps on all runs of the session together; None leaves each run to its plan's budget.
         journal: The journal file; None keeps a temporary one, whose path every result tells.
         concurrency: Calls in flight at once over all runs, at least 1.
+        slots: Prompts that a model computed on this machine keeps at hand, 1 to 64; None suits graphs.
         base_url: Where an OpenAI-compatible server listens, overriding the provider's default.
         durability: `process` survives kill -9; `power` a loss of power, too, at the cost of a wait for every commit.
         environ: Where provider addresses and keys are read from; None is the process's environment.
@@ -51,6 +52,7 @@ class Session:
         budget: Budget | None = None,
         journal: Path | str | None = None,
         concurrency: int = CONCURRENCY,
+        slots: int | None = None,
         base_url: str | None = None,
         durability: Durability = "process",
         environ: Mapping[str, str] | None = None,
@@ -60,6 +62,7 @@ class Session:
         self.model = model
         self.base_url = base_url
         self._concurrency = concurrency
+        self._slots = slots
         self._durability = durability
         self._budget = budget
         self._environ = os.environ if environ is None else environ
@@ -138,7 +141,11 @@ class Session:
             key = (name, address)
             if key not in self._models:
                 self._models[key] = resolve(
-                    name, environ=self._environ, base_url=address, concurrency=self._concurrency
+                    name,
+                    environ=self._environ,
+                    base_url=address,
+                    concurrency=self._concurrency,
+                    slots=self._slots,
                 )
             return self._models[key]
 

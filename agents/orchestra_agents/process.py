@@ -36,6 +36,8 @@ class Process(Protocol):
     - `sentinel(number) -> State`: a state that is no part of the chain, whose `reference` is known;
     - `canonical(action) -> str`: equal for actions that are one answer (default: their JSON);
     - `red_flag(completion) -> str | None`: further reasons to discard a reply;
+    - `concurrency: int`: calls in flight that suit it, and `slots: int`: prompts that a model computed on this machine
+      should keep at hand, where nobody says otherwise;
     - `sampling: Sampling`: how its votes are drawn, where the user does not say;
     - `async observe(state, action, key) -> Observation`: an effect, run after the action's commit; its result, a JSON
       value, is recorded before the next step. After a kill in between it is repeated with the same `key`;

@@ -63,6 +63,7 @@ def make_session(
     base_url: str | None,
     *,
     concurrency: int = CONCURRENCY,
+    slots: int | None = None,
     durability: str = "process",
 ) -> Session:
     """Return the session of a command.
@@ -77,6 +78,7 @@ def make_session(
         journal=journal_path(journal),
         base_url=base_url,
         concurrency=concurrency,
+        slots=slots,
         durability=cast(Durability, durability),
         environ=os.environ,
     )

@@ -23,6 +23,7 @@ from orchestra.cli.common import (
     SecondsOption,
     TokensOption,
     UsdOption,
+    journal_path,
     make_budget,
     make_session,
     print_json,
@@ -30,7 +31,7 @@ from orchestra.cli.common import (
     until_signal,
 )
 from orchestra.drive_result import DriveResult, drive_result_of
-from orchestra.driving import DriveHooks, drive, resume_drive
+from orchestra.driving import DriveHooks, drive, resume_drive, room_of
 from orchestra.report.drive import DriveProgress, StepFile, drive_view
 from orchestra.report.text import stderr_console
 from orchestra.session import CONCURRENCY, Session, new_run_id
@@ -41,6 +42,7 @@ from orchestra_agents.errors import InputError, JournalError
 from orchestra_agents.journal.chain import ChainState
 from orchestra_agents.journal.sqlite import Journal
 from orchestra_agents.ledger import Budget
+from orchestra_agents.processes.catalog import make_process
 
 Start = Callable[[DriveHooks], Coroutine[Any, Any, DriveResult]]
 """Begins to drive with the hooks it is given."""
@@ -65,7 +67,7 @@ def drive_command(
     record: Annotated[str, typer.Option(help="decisions, disagreements or all.")] = "decisions",
     stream: Annotated[Path | None, typer.Option(help="Append one JSON line per acknowledged step.")] = None,
     on_undecided: Annotated[str, typer.Option(help="stop, or ask: a person on the terminal.")] = "stop",
-    concurrency: Annotated[int, typer.Option(help="Calls in flight at once.")] = CONCURRENCY,
+    concurrency: Annotated[int | None, typer.Option(help="Calls in flight at once.")] = None,
     durability: Annotated[
         str, typer.Option(help="process: survives kill -9; power: a loss of power, too.")
     ] = "process",
@@ -101,11 +103,15 @@ def drive_command(
     )
     budget = make_budget(budget_calls, budget_tokens, budget_usd, budget_seconds)
     name = run_id or new_run_id()
-    session = make_session(journal, model, base_url, concurrency=concurrency, durability=durability)
+    made = make_process(process)
+    room = room_of(made) | ({} if concurrency is None else {"concurrency": concurrency})
+    if speculate:
+        room.setdefault("concurrency", CONCURRENCY * (1 + speculate))
+    session = make_session(journal, model, base_url, durability=durability, **room)
 
     def start(hooks: DriveHooks) -> Coroutine[Any, Any, DriveResult]:
         return drive(
-            process,
+            made,
             k="auto" if policy.k is None else policy.k,
             steps=steps,
             policy=policy,
@@ -122,7 +128,10 @@ def resume_drive_command(
     run_id: str, *, journal: Path | None, base_url: str | None, budget: Budget, as_json: bool
 ) -> None:
     """Go on with a chain where it stopped; what `orchestra resume` does with one."""
-    session = make_session(journal, None, base_url)
+    with Journal(journal_path(journal), "read") as opened:
+        started = opened.started(run_id)
+    room = {} if started is None else room_of(make_process(started.manifest["process"]))
+    session = make_session(journal, None, base_url, **room)
 
     def start(hooks: DriveHooks) -> Coroutine[Any, Any, DriveResult]:
         return resume_drive(run_id, session=session, budget=budget, hooks=hooks)

@@ -11,6 +11,7 @@ import typer
 from orchestra.cli.common import JsonOption, print_json
 from orchestra_agents.errors import InputError
 from orchestra_agents.voting import law
+from orchestra_agents.voting.ahead import LARGEST_K
 
 TARGET = 0.95
 """Wanted reliability of a run that says nothing else."""
@@ -151,10 +152,10 @@ def _no_margin(asked: Question) -> str:
     if asked.p <= chance:
         told = f"p={asked.p:g} is not above {chance:g}"
         return f"{told}, so the right answer is not the likeliest one and no margin makes the run right"
-    at_best = law.run_reliability(asked.p, law.LARGEST_K, asked.steps, wrong=asked.wrong, rho=asked.rho, m=asked.m)
+    at_best = law.run_reliability(asked.p, LARGEST_K, asked.steps, wrong=asked.wrong, rho=asked.rho, m=asked.m)
     if asked.rho > 0 and law.k_min(asked.p, asked.steps, asked.target, m=asked.m, wrong=asked.wrong) is not None:
         return f"with rho={asked.rho:g} shared errors keep the run at {at_best:.3g} or below, whatever the margin"
-    return f"p={asked.p:g} would need a margin above {law.LARGEST_K}"
+    return f"p={asked.p:g} would need a margin above {LARGEST_K}"
 
 
 def _usd_per_call(kinds: dict[str, tuple[float | None, float | None]]) -> float | None:

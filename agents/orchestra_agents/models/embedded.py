@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from orchestra_agents.errors import InputError, ModelUnavailable, TransportError
@@ -80,7 +81,10 @@ class EmbeddedModel:
         return f"EmbeddedModel({self._name!r})"
 
     async def sample(self, prompt: Prompt, sampling: Sampling, count: int = 1) -> list[Completion]:
-        """Return `count` completions of `prompt`, numbered from `sampling.index`.
+        """Return `count` completions of `prompt`, numbered from `sampling.index`, one after the other.
+
+        The second and later ones find the prompt computed in the slot that the first one left; at the same time each
+        would take a slot of its own and compute it there, and drive another prompt out.
 
         Log-probabilities are those before a schema or grammar is applied: their sum over the allowed tokens says how
         much of the model's own mass the constraint kept.
@@ -89,7 +93,9 @@ class EmbeddedModel:
             ModelError: llama.cpp did not answer.
             ModelUnavailable: llama.cpp cannot serve this file.
         """
-        return await (await self._started()).sample(prompt, sampling, count)
+        client = await self._started()
+        indices = range(sampling.index, sampling.index + count)
+        return [(await client.sample(prompt, replace(sampling, index=index)))[0] for index in indices]
 
     async def probe(self) -> ModelFacts:
         """Ask the server what it can do, in seven requests of a few tokens."""

@@ -20,7 +20,7 @@ from orchestra_agents.models.transport import Transport
 ENTRY_POINTS = "orchestra.models"
 """Entry-point group of third-party providers: the provider's name, and a callable from the rest to a Model."""
 
-_EMBEDDED_SLOTS = 4
+_EMBEDDED_SLOTS, _EMBEDDED_CELLS = 4, 16_384
 _PLAIN = Dialect()
 
 
@@ -64,7 +64,14 @@ def providers() -> tuple[str, ...]:
     return tuple(sorted({*PROVIDERS, *_WITHOUT_SERVER, *(point.name for point in _plugins())}))
 
 
-def resolve(name: str, *, environ: Mapping[str, str], base_url: str | None = None, concurrency: int = 8) -> Model:
+def resolve(
+    name: str,
+    *,
+    environ: Mapping[str, str],
+    base_url: str | None = None,
+    concurrency: int = 8,
+    slots: int | None = None,
+) -> Model:
     """Return the model that `provider:model` or `provider/model` names, split at the first separator.
 
     Nothing is asked of a server yet. What wins for the address: `base_url`, then `<PROVIDER>_BASE_URL`, then the
@@ -73,9 +80,11 @@ def resolve(name: str, *, environ: Mapping[str, str], base_url: str | None = Non
 
     Args:
         name: For example `openai:gpt-4.1-mini`, `vllm/Qwen/Qwen3-8B`, `embedded` or `simulated:p=0.9,seed=7`.
-        environ: Environment variables; also `ORCHESTRA_CACHE_DIR`, where embedded weights are looked for.
+        environ: Environment variables; also `ORCHESTRA_CACHE_DIR`, where embedded weights are looked for, and
+            `ORCHESTRA_THREADS`, the processor threads of a model computed here.
         base_url: Address of an OpenAI-compatible server.
         concurrency: Most requests at a time.
+        slots: Prompts that a model computed here keeps at hand, 1 to 64; by default as many as requests, at most 4.
 
     Raises:
         InputError: The name or the address is wrong.
@@ -90,7 +99,7 @@ def resolve(name: str, *, environ: Mapping[str, str], base_url: str | None = Non
     if base_url is not None and provider in providers():
         raise InputError("base_url", f"is for {', '.join(PROVIDERS)} models; {provider!r} takes none")
     if provider in _WITHOUT_SERVER:
-        return _local(provider, rest, environ, concurrency)
+        return _local(provider, rest, environ, slots or min(concurrency, _EMBEDDED_SLOTS))
     return _third_party(provider, rest, name)
 
 
@@ -116,19 +125,28 @@ def _with_version(base_url: str) -> str:
     return base_url if "/" in base_url.partition("://")[2] else f"{base_url}/v1"
 
 
-def _local(provider: str, rest: str, environ: Mapping[str, str], concurrency: int) -> Model:
+def _local(provider: str, rest: str, environ: Mapping[str, str], slots: int) -> Model:
     """Return a model that needs no service."""
     if provider == "simulated":
         return SimulatedModel.parse(rest)
-    slots = min(concurrency, _EMBEDDED_SLOTS)
+    room = {"slots": slots, "context_per_slot": max(512, min(2048, _EMBEDDED_CELLS // slots))}
     if provider == "gguf":
         if not rest:
             raise InputError("model", "'gguf' needs a file, as in gguf:/path/model.gguf")
-        return EmbeddedModel(Path(rest).expanduser(), name=f"gguf:{rest}", slots=slots)
+        return EmbeddedModel(Path(rest).expanduser(), name=f"gguf:{rest}", threads=_threads(environ), **room)
     if rest:
         raise InputError("model", "'embedded' takes no model; gguf:PATH runs any GGUF file")
     cache = environ.get("ORCHESTRA_CACHE_DIR", "").strip()
-    return EmbeddedModel(weights.find(cache=Path(cache) if cache else None), name="embedded", slots=slots)
+    path = weights.find(cache=Path(cache) if cache else None)
+    return EmbeddedModel(path, name="embedded", threads=_threads(environ), **room)
+
+
+def _threads(environ: Mapping[str, str]) -> int | None:
+    """Return the processor threads that the user allows models computed here, None where he does not say."""
+    said = environ.get("ORCHESTRA_THREADS", "").strip()
+    if said and not (said.isascii() and said.isdigit() and 0 < int(said) <= 1024):
+        raise InputError("ORCHESTRA_THREADS", f"must be an integer from 1 to 1024, got {said!r}")
+    return int(said) if said else None
 
 
 def _plugins() -> tuple[metadata.EntryPoint, ...]:

@@ -11,9 +11,19 @@ from typing import Any
 
 from orchestra_agents.errors import InputError
 from orchestra_agents.process import Process
+from orchestra_agents.processes.addition import Addition
+from orchestra_agents.processes.addition_counting import AdditionCounting
+from orchestra_agents.processes.extraction import Extraction
 from orchestra_agents.processes.hanoi import Hanoi
+from orchestra_agents.processes.hanoi_atomic import HanoiAtomic
 
-BUILT_IN: dict[str, Callable[..., Process]] = {"hanoi": Hanoi}
+BUILT_IN: dict[str, Callable[..., Process]] = {
+    "addition": Addition,
+    "addition-counting": AdditionCounting,
+    "extraction": Extraction,
+    "hanoi": Hanoi,
+    "hanoi-atomic": HanoiAtomic,
+}
 """The processes that ship; their parameters are integers, the ranges of which they check."""
 
 

@@ -1,0 +1,190 @@
+"""Extraction for a small real model: one field of each of many sentences, all different, folded into counts."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from orchestra_agents.errors import InputError, RedFlag
+from orchestra_agents.models.contract import Prompt, Sampling
+from orchestra_agents.voting.jury import Juror, Jury
+
+MOST_ITEMS = 10_000
+FIELDS = ("name", "city", "job")
+JURORS = 8
+_EXAMPLES = 6
+_PROMPT_SEED = "extraction prompts"
+LEAD = 4
+"""Margin of an answer."""
+
+_TEMPLATES = (
+    "{name} lives in {city} and works as a {job}.",
+    "Last year {name} moved to {city} to become a {job}.",
+    "In {city} I met {name}, who is a {job}.",
+    "{name}, a {job} from {city}, called this morning.",
+    "The {job} we hired in {city} is called {name}.",
+    "Our office in {city} has a new {job}: {name}.",
+    "After ten years as a {job}, {name} still loves {city}.",
+    "Everybody in {city} knows {name} the {job}.",
+)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+_NAMES = _words(
+    """
+    Anna Peter Maria James Laura Robert Emma David Julia Thomas Sarah Daniel Alice Martin Helen Simon Clara Oliver
+    Nina Victor Diana Edward Sophie George Irene Frank Teresa Henry Monica Albert Rachel Oscar Linda Walter Paula
+    Arthur Bruno Marta Philip Susan
+    """
+)
+_CITIES = _words(
+    """
+    Paris London Berlin Madrid Vienna Dublin Lisbon Athens Prague Warsaw Boston Chicago Denver Seattle Houston
+    Toronto Montreal Sydney Melbourne Tokyo Moscow Cairo Geneva Munich Hamburg Milan Venice Florence Barcelona
+    Amsterdam Brussels Budapest Stockholm Helsinki Copenhagen Edinburgh Manchester Dallas Phoenix Atlanta
+    """
+)
+_JOBS = _words(
+    """
+    nurse baker pilot lawyer teacher doctor farmer plumber painter writer driver chef singer dancer soldier sailor
+    carpenter dentist gardener journalist librarian mechanic photographer surgeon translator waiter tailor butcher
+    banker scientist
+    """
+)
+_OWN_NAMES = _words(
+    """
+    Kevin Carol Bernard Olivia Steven Ruth Leonard Vera
+    """
+)
+_OWN_CITIES = _words(
+    """
+    Oslo Rome Zurich Naples Miami Detroit Glasgow Lyon
+    """
+)
+_OWN_JOBS = _words(
+    """
+    fireman cook judge guard clerk priest barber actor
+    """
+)
+_WORDS = {"items": (_NAMES, _CITIES, _JOBS), "prompts": (_OWN_NAMES, _OWN_CITIES, _OWN_JOBS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A sentence, the field that is asked, and what it holds."""
+
+    sentence: str
+    field: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was extracted so far."""
+
+    item: int
+    """The next sentence."""
+    found: dict[str, int]
+    """How often each value was found, as `field value`."""
+
+
+class Extraction:
+    """Asks one field of each of many generated sentences, and counts what it is told.
+
+    The sentences are all different, so the decisions are about as many fresh inputs. The prompts are fixed: their
+    examples have names, cities and jobs of their own, none of which any item has, and were not chosen by how well they
+    do. The reply is free text: its form is constrained, what it may say is not.
+
+    Args:
+        items: Number of sentences, 1 to 10,000.
+        seed: What they are drawn from.
+
+    Raises:
+        InputError: A number is out of range.
+    """
+
+    concurrency, slots = 1, JURORS
+    """One call at a time: each juror's examples stay computed in a slot of their own."""
+
+    def __init__(self, items: int = 300, seed: int = 1) -> None:
+        if not 1 <= items <= MOST_ITEMS:
+            raise InputError("process", f"extraction: items must be 1 to {MOST_ITEMS}, got {items}")
+        self.spec = f"extraction:items={items},seed={seed}"
+        self.length = items
+        self.items = _drawn(items, random.Random(f"extraction items {seed}"), "items")
+        grammar = 'root ::= " " [A-Za-z] [a-z]+ "\\n"'
+        self.sampling = Sampling(temperature=0.3, max_tokens=8, stop=("\n",), grammar=grammar)
+        examples = _drawn(JURORS * _EXAMPLES, random.Random(_PROMPT_SEED), "prompts")
+        self._examples = ["".join(_lines(one) for one in examples[at::JURORS]) for at in range(JURORS)]
+
+    def first(self) -> Counts:
+        """Return the first sentence, nothing found."""
+        return Counts(0, {})
+
+    def prompt(self, state: Counts) -> Jury:
+        """Ask eight jurors, each with examples of its own."""
+        asked = _asked(self.items[state.item])
+        jurors = tuple(Juror(prompt=Prompt(text=f"{examples}{asked}")) for examples in self._examples)
+        return Jury(jurors, LEAD)
+
+    def parse(self, text: str, state: Counts) -> str:
+        """Return the word of a reply.
+
+        Raises:
+            RedFlag: `not_a_word`.
+        """
+        said = text.strip()
+        if not said.isalpha():
+            raise RedFlag("not_a_word", repr(text))
+        return said
+
+    def advance(self, state: Counts, action: str) -> Counts:
+        """Count the word."""
+        key = f"{self.items[state.item].field} {action}"
+        return Counts(state.item + 1, state.found | {key: state.found.get(key, 0) + 1})
+
+    def is_done(self, state: Counts) -> bool:
+        """Tell whether every sentence was asked about."""
+        return state.item >= self.length
+
+    def is_correct(self, state: Counts) -> bool:
+        """Tell whether the counts are those of the sentences."""
+        return state.found == Counter(f"{item.field} {item.answer}" for item in self.items)
+
+    def reference(self, state: Counts) -> str:
+        """Return what the sentence says."""
+        return self.items[state.item].answer
+
+    def distractors(self, state: Counts) -> list[str]:
+        """Return other words of the sentence."""
+        item = self.items[state.item]
+        words = [word.strip(".,:") for word in item.sentence.split()]
+        return [word for word in words if word.isalpha() and word != item.answer][-2:]
+
+    def sentinel(self, number: int) -> Counts:
+        """Return a sentence of this list; its turn in the chain may come, too."""
+        return Counts(number % self.length, {})
+
+
+def _drawn(count: int, rng: random.Random, whose: str) -> list[Item]:
+    """Return different sentences, their fields asked in turn."""
+    names, cities, jobs = _WORDS[whose]
+    seen: dict[str, Any] = {}
+    while len(seen) < count:
+        values = {"name": rng.choice(names), "city": rng.choice(cities), "job": rng.choice(jobs)}
+        seen.setdefault(rng.choice(_TEMPLATES).format(**values), values)
+    asked = (FIELDS[place % len(FIELDS)] for place in range(count))
+    return [Item(sentence, field, values[field]) for (sentence, values), field in zip(seen.items(), asked, strict=True)]
+
+
+def _asked(item: Item) -> str:
+    return f"Sentence: {item.sentence}\n{item.field.capitalize()}:"
+
+
+def _lines(item: Item) -> str:
+    return f"{_asked(item)} {item.answer}\n\n"

@@ -170,19 +170,20 @@ def _carry_out(start: Start, run: _Drive, *, as_json: bool) -> None:
             if told is not None:
                 told(driver)
 
+        is_lost = False
         try:
             result, caught = asyncio.run(until_signal(lambda: start(replace(hooks, begin=begin)), run.session))
         except JournalError as error:
             if not begun:
                 raise
             console.print(f"orchestra: {error}", soft_wrap=True, markup=False)
-            stop(1)
+            result, caught, is_lost = _unrecorded(run, begun[0], error), 0, error.code == "journal.missing"
     result = result or _stored(run)
     if as_json:
         print_json(result.as_dict())
     else:
         Console(highlight=False).print(drive_view(result))
-    if result.status != "ok":
+    if result.status != "ok" and not is_lost:
         resume = f"go on with: orchestra resume {run.run_id} --journal {shlex.quote(str(result.journal))}"
         resume += " and a larger --budget-..." if result.status == "budget" else ""
         console.print(resume, soft_wrap=True, markup=False)
@@ -217,6 +218,12 @@ def _person(progress: DriveProgress) -> Callable[[Question, str], Coroutine[Any,
             return None
 
     return ask
+
+
+def _unrecorded(run: _Drive, driver: Driver, error: JournalError) -> DriveResult:
+    """Return what a chain came to whose journal failed and cannot say it."""
+    result = drive_result_of(run.run_id, driver.state, run.session.path)
+    return replace(result, status="failed", reason=str(error))
 
 
 def _stored(run: _Drive) -> DriveResult:

@@ -21,29 +21,31 @@ forecast_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoteForecast:
-    """What a margin is worth and what it costs; figures of the margin are None where no margin reaches the target."""
+    """What a margin is worth and what it costs; what needs a margin is None where none was given and none is enough."""
 
-    k: int | None
+    k: int | None = None
     """The margin given, else the least that reaches the target."""
+    k_min: int | None
+    """The least margin that reaches the target, if one does."""
     k_exact: float | None
     """The real-valued margin for one wrong answer and independent errors; None where p is at most 1/2."""
-    p_step: float | None
-    """Probability that a call's step (or its m steps) is decided right."""
-    p_run: float | None
-    """Probability that all are."""
-    votes_per_step: float | None
+    p_step: float | None = None
+    """Probability that a decision (a step, or a call's m steps) is right."""
+    p_run: float | None = None
+    """Probability that all decisions are."""
+    votes_per_step: float | None = None
     """Mean valid votes per step."""
-    calls: float | None
+    calls: float | None = None
     """Mean calls of the run: steps * votes_per_step / valid."""
-    cost_usd: float | None
-    """Mean cost; None without prices."""
+    cost_usd: float | None = None
+    """Mean cost of the run; None without prices."""
     target: float
-    reaches_target: bool
-    rho_allowed: float | None
+    reaches_target: bool = False
+    rho_allowed: float | None = None
     """Largest rho at which k still reaches the target; 0 where it does not even at rho = 0."""
-    exact: bool
-    """False where p_step and p_run are lower bounds and the votes an estimate: too many wrong answers to solve."""
-    reason: str | None
+    exact: bool = True
+    """False where p_step and p_run are lower bounds and votes_per_step an estimate: too many wrong answers to solve."""
+    reason: str | None = None
     """Why no margin reaches the target."""
 
 
@@ -110,22 +112,9 @@ def forecast_vote(asked: Question, usd_per_call: float | None = None) -> VoteFor
     k = least if asked.k is None else asked.k
     real = law.k_exact(p, asked.steps, asked.target, m=m) if p > 0.5 else None
     reason = _no_margin(asked) if least is None else None
-    law.calls(asked.steps, 0.0, asked.valid)
+    law.calls(asked.steps, 0.0, asked.valid)  # refuses what is no share, also where there is nothing to forecast
     if k is None:
-        return VoteForecast(
-            k=None,
-            k_exact=real,
-            p_step=None,
-            p_run=None,
-            votes_per_step=None,
-            calls=None,
-            cost_usd=None,
-            target=asked.target,
-            reaches_target=False,
-            rho_allowed=None,
-            exact=True,
-            reason=reason,
-        )
+        return VoteForecast(k_min=None, k_exact=real, target=asked.target, reason=reason)
     p_run = law.run_reliability(p, k, asked.steps, wrong=wrong, rho=rho, m=m)
     votes = law.votes_per_step(p, k, wrong=wrong, rho=rho, m=m)
     calls = law.calls(asked.steps, votes, asked.valid)
@@ -133,6 +122,7 @@ def forecast_vote(asked: Question, usd_per_call: float | None = None) -> VoteFor
         raise InputError("m", f"must be smaller: a call of {m} steps is practically never right at p={p:g}")
     return VoteForecast(
         k=k,
+        k_min=least,
         k_exact=real,
         p_step=law.run_reliability(p, k, m, wrong=wrong, rho=rho, m=m),
         p_run=p_run,
@@ -179,24 +169,31 @@ def _lines(asked: Question, forecast: VoteForecast) -> list[str]:
     aim = f"{asked.target:g} over {asked.steps:,} steps"
     if forecast.k is None:
         return [f"No margin reaches {aim}: {forecast.reason}.", _assumptions(asked)]
-    unlike = "" if forecast.k_exact is None else f" (real-valued {forecast.k_exact:.2f})"
-    verdict = "reaches" if forecast.reaches_target else "does not reach"
-    told = "given" if asked.k is not None else f"the least that reaches {aim}{unlike}"
-    bound, about = ("", "") if forecast.exact else (" at least", " about")
-    lines = [
-        f"margin k         {forecast.k}, {told}",
-        f"{'step' if asked.m == 1 else 'call'} decided right{bound} {_probability(forecast.p_step)}",
-        f"run right       {bound} {_probability(forecast.p_run)}, which {verdict} {asked.target:g}",
-        f"votes per step  {about} {forecast.votes_per_step:.4g} valid ones",
-        f"calls           {about} {forecast.calls:,.0f}",
+    real = "" if forecast.k_exact is None else f" (real-valued, for one wrong answer and rho=0: {forecast.k_exact:.2f})"
+    bound, about = ("", "") if forecast.exact else ("at least ", "about ")
+    rows = [
+        ("margin k", f"{forecast.k}, " + ("given" if asked.k is not None else f"the least that reaches {aim}{real}")),
+        ("decided right", f"{bound}{_probability(forecast.p_step)} of the {_decisions(asked)}"),
+        ("run right", f"{bound}{_probability(forecast.p_run)}{_verdict(asked, forecast)}"),
+        ("votes per step", f"{about}{forecast.votes_per_step:.4g} valid ones"),
+        ("calls", f"{about}{forecast.calls:,.0f}"),
     ]
     if forecast.cost_usd is not None:
-        lines.append(f"cost            {about} ${forecast.cost_usd:,.2f}")
+        rows.append(("cost", f"{about}${forecast.cost_usd:,.2f}"))
     if forecast.reaches_target:
-        lines.append(f"rho up to        {forecast.rho_allowed:.2g} still reaches the target")
-    elif forecast.reason is not None:
-        lines.append(f"no other margin reaches it: {forecast.reason}")
-    return [*lines, _assumptions(asked)]
+        rows.append(("shared errors", f"rho up to {forecast.rho_allowed:.2g} still reaches the target"))
+    return [*(f"{name:15}{told}" for name, told in rows), _assumptions(asked)]
+
+
+def _decisions(asked: Question) -> str:
+    return "steps" if asked.m == 1 else f"calls of {asked.m} steps"
+
+
+def _verdict(asked: Question, forecast: VoteForecast) -> str:
+    if forecast.reaches_target:
+        return f", which reaches {asked.target:g}"
+    why = f"k={forecast.k_min} is the least that does" if forecast.reason is None else forecast.reason
+    return f", which does not reach {asked.target:g}: {why}"
 
 
 def _assumptions(asked: Question) -> str:

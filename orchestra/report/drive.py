@@ -86,10 +86,14 @@ class StepFile:
         if written > driver.state.steps:
             told = f"{self._path} holds {written} lines, but run {run_id!r} has only {driver.state.steps} steps"
             raise InputError("--stream", f"{told}; name a new file")
-        if written:
-            [last] = journal.steps(run_id, first=written - 1, count=1)
-            if self._last_line() != _line(last.step, last.body):
-                raise InputError("--stream", f"{self._path} holds the steps of another run; name a new file")
+        rows = journal.steps(run_id, first=max(0, written - 1), count=2 if written else 1)
+        lines = [_line(row.step, row.body) for row in rows]
+        next_line = b"".join(lines[1:] if written else lines)
+        torn = os.pread(self._fd, len(next_line) + 1, self._end)
+        if (written and self._last_line() != lines[0]) or not next_line.startswith(torn):
+            told = f"{self._path} holds something else than the steps of run {run_id!r}"
+            raise InputError("--stream", f"{told}; name a new file")
+        os.ftruncate(self._fd, self._end)  # only now: what a user holds dear may end without a line break
         for row in journal.steps(run_id, first=written):
             self.step(row.step, row.body)
 
@@ -108,15 +112,13 @@ class StepFile:
         os.close(self._fd)
 
     def _complete_lines(self) -> int:
-        """Return how many complete lines the file has, without what a kill tore off."""
+        """Return how many complete lines the file has, and note where what a kill tore off begins."""
         count = end = place = 0
         while chunk := os.pread(self._fd, 1 << 20, place):
             count += chunk.count(b"\n")
             if (last := chunk.rfind(b"\n")) >= 0:
                 end = place + last + 1
             place += len(chunk)
-        if end < place:
-            os.ftruncate(self._fd, end)
         self._end = end
         return count
 

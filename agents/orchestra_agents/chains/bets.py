@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from orchestra_agents.chains.caller import Bill
@@ -107,7 +107,9 @@ class Bets:
                     break
                 await self._wake.wait()
         except BaseException:
-            self._drop(0)
+            self._drop(1)
+            self._slots.clear()  # the head's bill is its ballot's, which the caller records: not one of a lost bet
+            await _cancelled(head.batch)
             raise
         self._slots.popleft()
         if not isinstance(head.verdict, Decided):
@@ -128,9 +130,7 @@ class Bets:
     async def close(self) -> Bill:
         """Cancel all bets and return what they took."""
         self._drop(0)
-        tasks = [task for slot in self._lost for task in slot.batch if not task.done()]
-        if tasks:
-            await asyncio.wait(tasks)
+        await _cancelled([task for slot in self._lost for task in slot.batch])
         return self.settle()
 
     def _pump(self, head: _Slot) -> None:
@@ -200,3 +200,11 @@ class Bets:
                 task.cancel()
                 self._live.discard(task)
             self._lost.append(slot)
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[Vote]]) -> None:
+    """Cancel tasks and wait until they are through, so that what they took is on their bills."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

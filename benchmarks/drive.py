@@ -2,7 +2,7 @@
 
 python benchmarks/drive.py [--rounds 5] [--steps 20000]
 
-Evidence: simulated. Ours: 20-disk Hanoi, p=0.99, first to lead by 3, state applied, each step committed before the next.
+Evidence: simulated. Ours: 20-disk Hanoi, p=0.99, first to lead by 3, state applied, each step committed in time.
 LangGraph: one node without votes that changes one integer, durability "sync", per superstep. Bare loop: the same Hanoi,
 three coroutines gathered a step and then one by one, one row committed a step, nothing checked.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import time
 from pathlib import Path
 from typing import Self
@@ -78,6 +79,9 @@ class StepFile:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise InputError("--stream", f"cannot write {path}: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            os.close(self._fd)
+            raise InputError("--stream", f"{path} is no regular file, so no later attempt could go on with it")
 
     def begin(self, driver: Driver) -> None:
         """Cut off a torn last line, and write the lines of steps that were acknowledged but not written any more."""
@@ -93,7 +97,8 @@ class StepFile:
         if (written and self._last_line() != lines[0]) or not next_line.startswith(torn):
             told = f"{self._path} holds something else than the steps of run {run_id!r}"
             raise InputError("--stream", f"{told}; name a new file")
-        os.ftruncate(self._fd, self._end)  # only now: what a user holds dear may end without a line break
+        if torn:  # only now: another file of the user's may end without a line break, too
+            os.ftruncate(self._fd, self._end)
         for row in journal.steps(run_id, first=written):
             self.step(row.step, row.body)
 

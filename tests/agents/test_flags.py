@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 
 import pytest
 
 from orchestra_agents.answers import AnswerType
-from orchestra_agents.errors import RedFlag
-from orchestra_agents.flags import RedFlagPolicy, longer_than, truncated, unparsable
-from orchestra_agents.models.contract import Completion, TokenUsage
+from orchestra_agents.errors import InputError, RedFlag
+from orchestra_agents.flags import (
+    REFUSALS,
+    RedFlagPolicy,
+    longer_than,
+    matching,
+    not_matching,
+    refusal,
+    truncated,
+    unlikely,
+    unparsable,
+)
+from orchestra_agents.models.contract import Completion, TokenLogprob, TokenUsage
 
 CHOICE = AnswerType("choice", choices=("a", "b"))
 FINE = Completion(text='{"answer":"a"}')
@@ -117,3 +129,103 @@ def test_combinations_combine() -> None:
     assert policy(Completion(text="X", usage=long)) == "too_long and shouting"
     assert policy(Completion(text="x", usage=long)) is None
     assert policy(Completion(text="x", usage=long, finish_reason="length")) == "truncated"
+
+
+MOVE = r"^move = \[\d+, [0-2], [0-2]\]\z"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_move"),
+    [("move = [1, 0, 2]", True), ("move = [1, 0, 2]\n", False), ("move = [1, 0, 3]", False), ("", False)],
+)
+def test_patterns_flag_what_they_find_or_miss(text: str, is_move: bool) -> None:
+    """`matching` flags replies that hold the pattern, `not_matching` the others; both reasons are `pattern`."""
+    assert matching(MOVE)(Completion(text=text)) == ("pattern" if is_move else None)
+    assert not_matching(MOVE)(Completion(text=text)) == (None if is_move else "pattern")
+
+
+def test_patterns_are_found_anywhere_unless_anchored() -> None:
+    """A pattern without anchors is found in the middle of a reply, in any script, and flags may stand in it."""
+    assert matching("(?i)wait, no")(Completion(text="4. Wait, NO: 5")) == "pattern"
+    assert matching("grüße?")(Completion(text="viele grüße")) == "pattern"
+    assert not_matching(r"(?m)^answer:")(Completion(text="so\nanswer: 5")) is None
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+\\z", "(a|a)*b", "a*a*a*a*a*b", "(.*)*x"])
+def test_patterns_take_linear_time(pattern: str) -> None:
+    """A pattern that would keep a backtracking engine busy for years is searched in no time."""
+    begun = time.process_time()
+    assert matching(pattern)(Completion(text="a" * 50_000 + "!")) is None
+    assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize("pattern", ["(", "(?P<n>a)(?P=n)", "a(?=b)", "a(?<!b)", r"(a)\1", r"a\Z", "\ud800"])
+def test_patterns_that_cannot_be_kept_are_refused(pattern: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """What RE2 cannot read is refused when the policy is made, and nothing else is printed."""
+    for make in (matching, not_matching):
+        with pytest.raises(InputError, match="pattern: must be a regular expression in RE2 syntax"):
+            make(pattern)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_half_a_surrogate_pair_is_searched_like_any_text() -> None:
+    """A reply that is no legal Unicode is flagged or not like any other, and raises nothing."""
+    assert not_matching(r"^ok\z")(Completion(text="\ud800 ok")) == "pattern"
+    assert matching("ok")(Completion(text="\ud800 ok")) == "pattern"
+
+
+def test_patterns_never_read_opaque_answers() -> None:
+    """A simulated wrong answer that stands for any has no form that could be wrong."""
+    opaque = Completion(text="wrong-1", opaque="wrong-1")
+    assert not_matching(MOVE)(opaque) is None
+    assert matching("wrong")(opaque) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, but I can't help with that.",
+        "\n I\N{RIGHT SINGLE QUOTATION MARK}m SORRY",
+        "I cannot answer this.",
+        "As an AI language model, I have no opinion",
+        "Unfortunately, I do not know",
+    ],
+)
+def test_refusals_are_flagged(text: str) -> None:
+    """A reply that begins like a refusal is one, in any case and with either apostrophe."""
+    assert refusal()(Completion(text=text)) == "refusal"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "42", "The hero says: I cannot go on.", "Sorrythorn", "It is as an AI would", '{"answer":"I\'m sorry"}'],
+)
+def test_refusals_are_looked_for_at_the_start_only(text: str) -> None:
+    """What stands later in a reply is content, not a refusal."""
+    assert refusal()(Completion(text=text)) is None
+
+
+def test_the_list_of_refusals_is_in_order() -> None:
+    """The openings are sorted, without repeats, in lower case and short enough to be seen."""
+    assert list(REFUSALS) == sorted(set(REFUSALS))
+    assert all(opening == opening.lower() and len(opening) < 40 for opening in REFUSALS)
+
+
+@pytest.mark.parametrize(("values", "flag"), [([-0.1, -0.3], None), ([-0.2, -0.2], None), ([-0.1, -0.4], "unlikely")])
+def test_unlikely_flags_a_low_mean_log_probability(values: list[float], flag: str | None) -> None:
+    """The mean over the tokens counts, and is flagged strictly below the threshold."""
+    reply = Completion(text="x y", logprobs=tuple(TokenLogprob("x", value) for value in values))
+    assert unlikely(logprob=-0.2)(reply) == flag
+
+
+@pytest.mark.parametrize("logprobs", [None, ()])
+def test_unlikely_needs_log_probabilities(logprobs: tuple[TokenLogprob, ...] | None) -> None:
+    """Without log-probabilities nothing is flagged."""
+    assert unlikely(logprob=0.0)(Completion(text="x", logprobs=logprobs)) is None
+
+
+@pytest.mark.parametrize("logprob", [0.1, math.nan, math.inf])
+def test_a_log_probability_above_0_is_refused(logprob: float) -> None:
+    """No token has a log-probability above 0."""
+    with pytest.raises(InputError, match="logprob: must be a natural log-probability, so at most 0"):
+        unlikely(logprob=logprob)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -192,7 +193,7 @@ def test_several_rivals_lie_between_the_bounds(p: float, wrong: int, k: int) -> 
 def test_with_several_rivals_too_a_larger_margin_is_no_worse(p: float, wrong: int) -> None:
     """Where the right answer is the likeliest, the error falls in k."""
     errors = [step_error(p, k, wrong=wrong) for k in range(1, 5)]
-    assert all(after <= before * (1 + TOLERANCE) for before, after in zip(errors, errors[1:], strict=False))
+    assert all(after <= before * (1 + TOLERANCE) for before, after in pairwise(errors))
 
 
 @pytest.mark.parametrize(("wrong", "k"), [(1, 3), (2, 4), (4, 3), (9, 5), (99, 7)])
@@ -218,14 +219,14 @@ def test_votes_that_cannot_be_solved_are_estimated(p: float, wrong: int) -> None
     assert 100 * (1 - 1e-9) <= votes_per_step(p, 100, wrong=wrong) < 1e6
 
 
-@pytest.mark.parametrize(("k", "wrong", "cap"), [(1, 2, 1), (2, 2, 5), (3, 4, 6), (2, 9, 4), (5, 3, 5)])
+@pytest.mark.parametrize(("k", "wrong", "cap"), [(4, 2, 9), (2, 2, 5), (3, 4, 6), (2, 9, 4), (5, 3, 5)])
 def test_states_are_counted_before_they_are_built(k: int, wrong: int, cap: int) -> None:
     """The number of states that decides whether a chain is built is the number that it then has."""
     assert len(_chain(0.5, k, wrong, cap)) == count_states(k, wrong, cap)
 
 
-def test_a_race_takes_less_than_a_second_or_two() -> None:
-    """However hard the race, it is solved or given up soon."""
+def test_a_race_is_solved_or_given_up_soon() -> None:
+    """However hard the race, it takes about a second at most (and some room for slow machines)."""
     race.cache_clear()
     for p, k, wrong in [(0.3, 3, 9), (0.34, 12, 2), (0.6, 100, 2), (0.2, 3, 4)]:
         begun = time.process_time()

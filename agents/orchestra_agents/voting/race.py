@@ -49,7 +49,7 @@ def race(p: float, k: int, wrong: int) -> Race | None:
 
     Args:
         p: Probability of the right answer, strictly between 0 and 1.
-        k: Lead that wins, at least 1.
+        k: Lead that wins, at least 2.
         wrong: Number of wrong answers, at least 2.
 
     Returns:
@@ -71,7 +71,7 @@ def race(p: float, k: int, wrong: int) -> Race | None:
 
 
 def count_states(k: int, wrong: int, cap: int) -> int:
-    """Return the number of undecided states with lags up to `cap`, which is at least k.
+    """Return the number of undecided states with lags up to `cap`, which is at least k (k at least 2).
 
     >>> count_states(3, 4, cap=6)
     599

@@ -138,6 +138,8 @@ class Ppr:
         for one, place in places.items():
             mine, rival = tally.counts.get(one, 0), votes - lead if one == answer else votes
             least = self._needed(least, mine, rival, place, len(places))
+            if one == answer:  # those seen later have fewer votes and need no less evidence
+                break
         return Undecided(least)
 
     def _needed(self, left: int, votes: int, rival: int, place: int, seen: int) -> int:

@@ -1,0 +1,174 @@
+"""A chain killed at any moment goes on where its journal ends: nothing acknowledged is lost, nothing decided twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestra.cli.main import main
+from tests.crash.drives import HANOI, ROOT, Drive, Json, comparable, ended, kill, wait_until
+
+EFFECTS = """
+import asyncio, os, signal, sys
+from pathlib import Path
+import orchestra
+from tests.chains.walk import Ledgered
+
+os._exit = lambda code: os.kill(os.getpid(), signal.SIGKILL)
+walk = Ledgered(Path(sys.argv[1]), int(sys.argv[3]))
+walk.die_at = sys.argv[4] or None
+result = asyncio.run(orchestra.drive(walk, model="simulated:p=1", k=1, journal=sys.argv[2], run_id="w"))
+print(result.steps, result.final[2])
+"""
+
+
+def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Run a command in this process and return its exit code and what it printed."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    printed = capsys.readouterr()
+    return int(str(caught.value.code)), printed.out, printed.err
+
+
+def show(capsys: pytest.CaptureFixture[str], drive: Drive) -> Json:
+    """Return what `orchestra show` says of the run."""
+    code, out, err = command(capsys, "show", "r", "--journal", str(drive.journal), "--json", "--page-size", "1")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def kill_somewhere(drive: Drive, rng: random.Random, lines: int) -> bool:
+    """Start or resume the run and kill it at a random moment; False where it ended before."""
+    with drive.start() as process:
+        if rng.random() < 0.2:
+            time.sleep(rng.uniform(0, 0.8))  # a moment of the start, too, though nothing tells which
+        else:
+            drive.wait_for(process, rng.randint(1, lines))
+            time.sleep(rng.uniform(0, 0.02))
+        return kill(process).code == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("steps", "kills", "lines"),
+    [
+        pytest.param(12_000, 4, 1_200, id="4 kills"),
+        pytest.param(200_000, 30, 10_000, id="30 kills", marks=pytest.mark.nightly),
+    ],
+)
+def test_killed_at_random_moments_a_chain_ends_as_if_nothing_had_happened(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], steps: int, kills: int, lines: int
+) -> None:
+    """Steps never get fewer or change, the stream file stays gap-free, and every step is decided by one attempt only."""
+    (tmp_path / "calm").mkdir()
+    options = (*HANOI, "--steps", str(steps))
+    calm, drive = Drive(tmp_path / "calm", options), Drive(tmp_path, options)
+    undisturbed = calm.finish()
+    rng, known, seen = random.Random(steps), 0, list[str]()
+    killed = 0
+    for place in range(kills):
+        killed += kill_somewhere(drive, rng, lines)
+        if place % 2:  # else the next attempt itself finds what the kill left
+            said = show(capsys, drive) if drive.steps() else {"steps": 0}
+            assert said["steps"] == drive.steps()
+        drive.check_stream()
+        assert drive.steps() >= known
+        assert drive.bodies(0, known) == seen
+        seen += drive.bodies(known)
+        known = len(seen)
+    last = drive.end()
+    result = last.result
+    assert last.code == 0
+    assert killed >= kills - 1
+    assert f"going on at step {known:,}" in last.err or known in (0, steps)
+    assert comparable(result) == comparable(undisturbed)
+    assert drive.bodies() == calm.bodies()
+    drive.check_whole_stream()
+    left = (steps - known) / steps
+    assert result["seconds"] < 4 * left * undisturbed["seconds"] + 2  # of the last attempt: killed ones are not told
+
+
+@pytest.mark.parametrize(
+    ("length", "die_at"),
+    [
+        pytest.param(4, [0, 3], id="4 steps"),
+        pytest.param(4_003, [3_999, 4_000, 4_002], id="snapshot", marks=pytest.mark.nightly),
+    ],
+)
+def test_an_effect_cut_short_is_repeated_once_with_its_key(tmp_path: Path, length: int, die_at: list[int]) -> None:
+    """Killed between an effect and its record, the chain repeats it with the same key, and never again afterwards."""
+    ledger, journal = tmp_path / "ledger", tmp_path / "j.db"
+
+    def attempt(dies: str) -> tuple[int, str]:
+        command = [sys.executable, "-c", EFFECTS, str(ledger), str(journal), str(length), dies]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        return done.returncode, done.stdout
+
+    for step in die_at:
+        assert attempt(f"w/{step}")[0] == -signal.SIGKILL
+    code, said = attempt("")
+    keys = [line.split()[0] for line in ledger.read_text().splitlines()]
+    assert keys == [f"w/{step}" for step in range(length) for _ in range(1 + (step in die_at))]
+    assert (code, said.split()) == (0, [str(length), str(len(keys))])
+    assert attempt("") == (code, said)
+    assert len(ledger.read_text().splitlines()) == len(keys)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_between_steps(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """SIGINT and SIGTERM end the attempt with one JSON document and the hint how to go on; the run then finishes."""
+    drive = Drive(tmp_path, (*HANOI, "--steps", "9000"))
+    with drive.start() as process:
+        drive.wait_for(process, 100)
+        os.kill(process.pid, number)
+        stopped = ended(process)
+    assert stopped.code == code
+    result = stopped.result
+    assert (result["status"], result["steps"]) == ("interrupted", drive.steps())
+    assert "orchestra resume r --journal" in stopped.err
+    drive.check_whole_stream()
+    if number == signal.SIGINT:
+        done = drive.finish()
+        assert (done["status"], done["steps"], done["final"]["moves"]) == ("ok", 9_000, 9_000)
+        drive.check_whole_stream()
+
+
+def test_a_run_has_one_owner(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second drive, a resume and a gc of a live run are refused by the owner's process id, and do not disturb it."""
+    drive = Drive(tmp_path)
+    with drive.start() as process:
+        drive.wait_for(process, 100)
+        journal = ["--journal", str(drive.journal)]
+        for arguments in (drive.arguments(), ["resume", "r", *journal], ["gc", "r", *journal]):
+            code, out, err = command(capsys, *arguments)
+            assert (code, out) == (2, "")
+            assert f"run 'r' is being worked on by process {process.pid}" in err
+        assert show(capsys, drive)["status"] == "running"
+        known = drive.steps()
+        wait_until(lambda: drive.steps() > known + 50, process)
+        kill(process)
+    assert show(capsys, drive)["status"] == "interrupted"
+    drive.check_stream()
+
+
+@pytest.mark.parametrize(
+    ("steps", "kills"), [(600, 1), pytest.param(20_000, 10, marks=pytest.mark.nightly)], ids=["1 kill", "10 kills"]
+)
+def test_power_durability_loses_nothing_acknowledged_either(tmp_path: Path, steps: int, kills: int) -> None:
+    """Steps committed in groups off the event loop are told only after their commit: a kill finds all of them."""
+    drive = Drive(tmp_path, (*HANOI, "--steps", str(steps), "--durability", "power"))
+    rng = random.Random(3)
+    for _ in range(kills):
+        with drive.start() as process:
+            drive.wait_for(process, rng.randint(1, steps // (2 * kills)))
+            kill(process)
+        drive.check_stream()
+    assert drive.finish()["steps"] == steps
+    drive.check_whole_stream()

@@ -14,8 +14,9 @@ from orchestra.manifest import differences
 from orchestra.planning import ModelSpec
 from orchestra.session import Session, new_run_id
 from orchestra_agents.chains.chain import Chain
+from orchestra_agents.chains.margins import opening_margin
 from orchestra_agents.chains.policy import Crew, DrivePolicy
-from orchestra_agents.drive import Ask, Driver
+from orchestra_agents.drive import Ask, Driver, check, length_of
 from orchestra_agents.errors import (
     BudgetExceeded,
     InputError,
@@ -229,6 +230,9 @@ async def _drive(order: _Order, session: Session, run_id: str, hooks: DriveHooks
     chain = Chain(order.process, is_told=panel.evidence == "simulated")
     crew = Crew(models=panel.default, reserve=panel.roles.get(RESERVE, ()), roles=panel.roles)
     session.check_prices(order.budget, panel)
+    check(chain, order.policy, crew)
+    if session.is_new:
+        opening_margin(order.policy, crew.models, length_of(chain, order.steps))
     with session.journal.own(run_id) as journal:
         state = ChainState.of(session.journal, run_id)
         budget = order.budget.or_else(Budget(**state.budget))

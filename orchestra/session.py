@@ -84,6 +84,11 @@ class Session:
             self._journal = None
 
     @property
+    def is_new(self) -> bool:
+        """Whether there is no journal yet: what is refused now leaves no file behind."""
+        return self._journal is None and (self._path is None or not self._path.exists())
+
+    @property
     def path(self) -> Path:
         """Where the journal is."""
         return self.journal.path if self._path is None else self._path

@@ -78,7 +78,6 @@ class Driver:
         steps: int | None = None,
         ask: Ask | None = None,
     ) -> None:
-        _check_temperature(chain, policy, crew)
         self.chain, self.policy = chain, policy
         self.journal, self.state, self.ledger = journal, state, ledger
         self.at: State = chain.first
@@ -104,8 +103,7 @@ class Driver:
     @property
     def length(self) -> int:
         """How many steps the run has, assumed where the process does not know."""
-        own = self.chain.length if self.chain.length is not None else ASSUMED_STEPS
-        return own if self._steps is None else min(own, self._steps)
+        return length_of(self.chain, self._steps)
 
     @property
     def is_over(self) -> bool:
@@ -317,6 +315,12 @@ class Driver:
         await asyncio.sleep(0)
 
 
+def length_of(chain: Chain, steps: int | None) -> int:
+    """Return how many steps a chain has that may be stopped after `steps`; assumed where the process does not know."""
+    own = chain.length if chain.length is not None else ASSUMED_STEPS
+    return own if steps is None else min(own, steps)
+
+
 def step_body(chain: Chain, decision: Decision, level: RecordLevel) -> str:
     """Return the JSON text of a decision's `StepDecided`; made by hand, because it is a chain's hot path."""
     ballot, reading = decision.ballot, decision.reading
@@ -359,12 +363,15 @@ def _contested(ballot: Ballot, reading: Reading) -> str:
     return body
 
 
-def _check_temperature(chain: Chain, policy: DrivePolicy, crew: Crew) -> None:
-    """Refuse to count copies of one deterministic reply as votes.
+def check(chain: Chain, policy: DrivePolicy, crew: Crew) -> None:
+    """Refuse, before anything is written, what cannot be driven so.
 
     Raises:
-        InputError: At temperature 0 one model would be asked one prompt several times.
+        InputError: Sentinels are wanted of a process that knows no right answers, or one model at temperature 0 would
+            be asked one prompt several times, whose copies are no votes.
     """
+    if policy.sentinels and not chain.is_checked:
+        raise InputError("sentinels", f"{chain.name} knows no right answers: it has no reference(state)")
     question = chain.question(chain.first, "")
     is_copied = isinstance(question.asked, Prompt) and policy.sampling(chain).temperature == 0 and policy.k != 1
     if is_copied and len(crew.models) == 1 and crew.models[0].evidence == "real":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -13,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from orchestra.cli.main import main
 
 Json = Any
 ROOT = Path(__file__).parents[2]
@@ -53,17 +57,14 @@ class Drive:
     options: tuple[str, ...] = HANOI
     streams: bool = True
     before: Callable[[], None] | None = None
+    journal: Path = field(init=False)
+    stream: Path = field(init=False)
     checked: int = field(default=0, init=False)
     """Lines of the stream file that were compared with the journal."""
     _place: int = field(default=0, init=False)
 
-    @property
-    def journal(self) -> Path:
-        return self.folder / "journal.db"
-
-    @property
-    def stream(self) -> Path:
-        return self.folder / "steps.jsonl"
+    def __post_init__(self) -> None:
+        self.journal, self.stream = self.folder / "journal.db", self.folder / "steps.jsonl"
 
     def arguments(self, *more: str) -> list[str]:
         """Return the arguments of the command."""
@@ -81,15 +82,19 @@ class Drive:
         with self.start(*more) as process:
             return ended(process)
 
+    def here(self, *more: str) -> Ended:
+        """Let the command go to its own end in this process, which saves the start of another."""
+        return here(*self.arguments(*more))
+
     def finish(self, *more: str) -> Json:
-        """Let the run go to its end and return its result."""
-        done = self.end(*more)
+        """Let the run go to its end in this process and return its result."""
+        done = self.here(*more)
         assert done.code == 0, done.err
         return done.result
 
     def steps(self) -> int:
         """Return how many steps are committed, read beside orchestra and without writing."""
-        return int(self._rows("SELECT count(*) FROM steps")[0][0]) if self.journal.exists() else 0
+        return sum(count for (count,) in self._rows("SELECT count(*) FROM steps"))
 
     def bodies(self, first: int = 0, count: int = 1 << 30) -> list[str]:
         """Return the records of steps as they stand in the journal."""
@@ -128,15 +133,30 @@ class Drive:
         assert self.stream.stat().st_size == self._place
 
     def _rows(self, query: str, *values: Json) -> list[Json]:
+        """Return what a query gives, nothing where the journal is not made yet."""
+        if not self.journal.exists() or self.journal.with_name("journal.db-journal").exists():
+            return []
         db = sqlite3.connect(f"{self.journal.as_uri()}?mode=ro", uri=True, timeout=10)
         try:
             return db.execute(query, values).fetchall()
         except sqlite3.OperationalError as error:
-            if "no such table" in str(error):
-                return [(0,)]
-            raise
+            if "no such table" not in str(error):
+                raise
+            return []
         finally:
             db.close()
+
+
+def here(*arguments: str) -> Ended:
+    """Run a command in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(arguments)
+        except SystemExit as ending:
+            code = ending.code
+    assert isinstance(code, int)
+    return Ended(code, out.getvalue(), err.getvalue())
 
 
 def ended(process: subprocess.Popen[str]) -> Ended:

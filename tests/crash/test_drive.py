@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -13,36 +12,33 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.cli.main import main
-from tests.crash.drives import HANOI, ROOT, Drive, Json, comparable, ended, kill, wait_until
+import orchestra
+from orchestra import DriveResult
+from tests.chains.walk import Ledgered
+from tests.crash.drives import HANOI, ROOT, Drive, Json, comparable, ended, here, kill, wait_until
 
 EFFECTS = """
 import asyncio, os, signal, sys
 from pathlib import Path
-import orchestra
-from tests.chains.walk import Ledgered
+from tests.crash.test_drive import with_effects
 
 os._exit = lambda code: os.kill(os.getpid(), signal.SIGKILL)
-walk = Ledgered(Path(sys.argv[1]), int(sys.argv[3]))
-walk.die_at = sys.argv[4] or None
-result = asyncio.run(orchestra.drive(walk, model="simulated:p=1", k=1, journal=sys.argv[2], run_id="w"))
-print(result.steps, result.final[2])
+asyncio.run(with_effects(Path(sys.argv[1]), int(sys.argv[2]), dies=sys.argv[3]))
 """
 
 
-def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Run a command in this process and return its exit code and what it printed."""
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    printed = capsys.readouterr()
-    return int(str(caught.value.code)), printed.out, printed.err
+async def with_effects(folder: Path, length: int, *, dies: str | None = None) -> DriveResult:
+    """Drive a walk whose steps have effects; the process dies in the effect whose key is `dies`."""
+    walk = Ledgered(folder / "ledger", length)
+    walk.die_at = dies
+    return await orchestra.drive(walk, model="simulated:p=1", k=1, journal=folder / "j.db", run_id="w")
 
 
-def show(capsys: pytest.CaptureFixture[str], drive: Drive) -> Json:
+def show(drive: Drive) -> Json:
     """Return what `orchestra show` says of the run."""
-    code, out, err = command(capsys, "show", "r", "--journal", str(drive.journal), "--json", "--page-size", "1")
-    assert code == 0, err
-    return json.loads(out)
+    said = here("show", "r", "--journal", str(drive.journal), "--json", "--page-size", "1")
+    assert said.code == 0, said.err
+    return said.result
 
 
 def kill_somewhere(drive: Drive, rng: random.Random, lines: int) -> bool:
@@ -64,9 +60,9 @@ def kill_somewhere(drive: Drive, rng: random.Random, lines: int) -> bool:
     ],
 )
 def test_killed_at_random_moments_a_chain_ends_as_if_nothing_had_happened(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], steps: int, kills: int, lines: int
+    tmp_path: Path, steps: int, kills: int, lines: int
 ) -> None:
-    """Steps never get fewer or change, the stream file stays gap-free, and every step is decided by one attempt only."""
+    """Steps never get fewer or change, the stream file stays gap-free, and one attempt alone decides each step."""
     (tmp_path / "calm").mkdir()
     options = (*HANOI, "--steps", str(steps))
     calm, drive = Drive(tmp_path / "calm", options), Drive(tmp_path, options)
@@ -76,14 +72,14 @@ def test_killed_at_random_moments_a_chain_ends_as_if_nothing_had_happened(
     for place in range(kills):
         killed += kill_somewhere(drive, rng, lines)
         if place % 2:  # else the next attempt itself finds what the kill left
-            said = show(capsys, drive) if drive.steps() else {"steps": 0}
+            said = show(drive) if drive.steps() else {"steps": 0}
             assert said["steps"] == drive.steps()
         drive.check_stream()
         assert drive.steps() >= known
         assert drive.bodies(0, known) == seen
         seen += drive.bodies(known)
         known = len(seen)
-    last = drive.end()
+    last = drive.here()
     result = last.result
     assert last.code == 0
     assert killed >= kills - 1
@@ -102,23 +98,19 @@ def test_killed_at_random_moments_a_chain_ends_as_if_nothing_had_happened(
         pytest.param(4_003, [3_999, 4_000, 4_002], id="snapshot", marks=pytest.mark.nightly),
     ],
 )
-def test_an_effect_cut_short_is_repeated_once_with_its_key(tmp_path: Path, length: int, die_at: list[int]) -> None:
+async def test_an_effect_cut_short_is_repeated_once_with_its_key(
+    tmp_path: Path, length: int, die_at: list[int]
+) -> None:
     """Killed between an effect and its record, the chain repeats it with the same key, and never again afterwards."""
-    ledger, journal = tmp_path / "ledger", tmp_path / "j.db"
-
-    def attempt(dies: str) -> tuple[int, str]:
-        command = [sys.executable, "-c", EFFECTS, str(ledger), str(journal), str(length), dies]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-        return done.returncode, done.stdout
-
     for step in die_at:
-        assert attempt(f"w/{step}")[0] == -signal.SIGKILL
-    code, said = attempt("")
-    keys = [line.split()[0] for line in ledger.read_text().splitlines()]
-    assert keys == [f"w/{step}" for step in range(length) for _ in range(1 + (step in die_at))]
-    assert (code, said.split()) == (0, [str(length), str(len(keys))])
-    assert attempt("") == (code, said)
-    assert len(ledger.read_text().splitlines()) == len(keys)
+        command = [sys.executable, "-c", EFFECTS, str(tmp_path), str(length), f"w/{step}"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    expected = [f"w/{step}" for step in range(length) for _ in range(1 + (step in die_at))]
+    for _ in range(2):
+        result = await with_effects(tmp_path, length)
+        assert [line.split()[0] for line in (tmp_path / "ledger").read_text().splitlines()] == expected
+        assert (result.status, result.steps, result.final[2]) == ("ok", length, len(expected))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -140,21 +132,21 @@ def test_a_signal_stops_between_steps(tmp_path: Path, number: signal.Signals, co
         drive.check_whole_stream()
 
 
-def test_a_run_has_one_owner(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_has_one_owner(tmp_path: Path) -> None:
     """A second drive, a resume and a gc of a live run are refused by the owner's process id, and do not disturb it."""
     drive = Drive(tmp_path)
     with drive.start() as process:
         drive.wait_for(process, 100)
         journal = ["--journal", str(drive.journal)]
         for arguments in (drive.arguments(), ["resume", "r", *journal], ["gc", "r", *journal]):
-            code, out, err = command(capsys, *arguments)
-            assert (code, out) == (2, "")
-            assert f"run 'r' is being worked on by process {process.pid}" in err
-        assert show(capsys, drive)["status"] == "running"
+            refused = here(*arguments)
+            assert (refused.code, refused.out) == (2, "")
+            assert f"run 'r' is being worked on by process {process.pid}" in refused.err
+        assert show(drive)["status"] == "running"
         known = drive.steps()
         wait_until(lambda: drive.steps() > known + 50, process)
         kill(process)
-    assert show(capsys, drive)["status"] == "interrupted"
+    assert show(drive)["status"] == "interrupted"
     drive.check_stream()
 
 

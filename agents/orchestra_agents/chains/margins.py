@@ -52,18 +52,12 @@ class Margins:
         self._schedule(self._state.steps)
 
     def first(self) -> Margin:
-        """Return the margin of step 0: stated, by the law, or safe for a pilot.
+        """Return the margin of step 0.
 
         Raises:
             InputError: No margin reaches the target.
         """
-        policy = self._policy
-        if policy.k is not None:
-            return Margin(policy.k, "stated")
-        if (p := self.known_p()) is not None:
-            source = "given" if policy.p is not None else "stated by the simulated model"
-            return first_margin(p, steps=self._steps, target=policy.target, rho=policy.rho, source=source)
-        return pilot_margin(steps=self._steps, target=policy.target)
+        return opening_margin(self._policy, self._models, self._steps)
 
     def check(self) -> None:
         """Refuse, before anything is written, what no margin can reach.
@@ -76,7 +70,7 @@ class Margins:
 
     def known(self) -> dict[str, Json] | None:
         """Return what the forecast is made of, None where the accuracy of a vote is not known."""
-        p = self.known_p()
+        p = known_p(self._policy, self._models)
         if not p:
             return None
         facts: dict[str, Json] = {"p": p, "steps": self._steps, "target": self._policy.target}
@@ -85,13 +79,6 @@ class Margins:
             rho = told.rho if told.corr == "mixture" else 0.0
             return facts | {"rho": max(rho, self._policy.rho), "valid": told.valid, "wrong": told.wrong}
         return facts | {"rho": self._policy.rho}
-
-    def known_p(self) -> float | None:
-        """Return the accuracy of a vote, where it is given or all models state it."""
-        if self._policy.p is not None:
-            return self._policy.p
-        stated = [model.p for model in self._models if isinstance(model, SimulatedModel) and model.beta is None]
-        return min(stated) if stated and len(stated) == len(self._models) else None
 
     def review(self, step: int, sums: Sums) -> None:
         """Raise the margin from `step` on, where what was seen so far asks for it."""
@@ -106,7 +93,7 @@ class Margins:
         )
         policy = self._policy
         raised = None
-        if step == PILOT_STEPS and policy.k is None and self.known_p() is None:
+        if step == PILOT_STEPS and policy.k is None and known_p(self._policy, self._models) is None:
             raised = margin_after_pilot(seen, self.rule.k, steps=self._steps, target=policy.target, rho=policy.rho)
         if raised is None:
             raised = margin_for_hard_steps(seen, self.rule.k, steps=self._steps, target=policy.target)
@@ -130,3 +117,26 @@ class Margins:
         policy, k = self._policy, self._state.k
         cap = None if policy.max_votes is None else max(policy.max_votes, k)
         self.rule = AheadByK(k, cap, wary=policy.adaptive)
+
+
+def opening_margin(policy: DrivePolicy, models: tuple[Model, ...], steps: int) -> Margin:
+    """Return the margin of a chain's first step: stated, by the law, or safe for a pilot.
+
+    Raises:
+        InputError: No margin reaches the target.
+    """
+    if policy.k is not None:
+        return Margin(policy.k, "stated")
+    p = known_p(policy, models)
+    if p is None:
+        return pilot_margin(steps=steps, target=policy.target)
+    source = "given" if policy.p is not None else "stated by the simulated model"
+    return first_margin(p, steps=steps, target=policy.target, rho=policy.rho, source=source)
+
+
+def known_p(policy: DrivePolicy, models: tuple[Model, ...]) -> float | None:
+    """Return the accuracy of a vote, where it is given or all models state it."""
+    if policy.p is not None:
+        return policy.p
+    stated = [model.p for model in models if isinstance(model, SimulatedModel) and model.beta is None]
+    return min(stated) if stated and len(stated) == len(models) else None

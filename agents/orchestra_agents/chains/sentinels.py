@@ -6,7 +6,6 @@ from orchestra_agents.chains.estimate import SentinelEstimate, estimate_of
 from orchestra_agents.chains.ladder import Ladder
 from orchestra_agents.chains.policy import DrivePolicy
 from orchestra_agents.chains.poll import Ballot, Poll
-from orchestra_agents.errors import InputError
 from orchestra_agents.journal.chain import ChainState
 from orchestra_agents.journal.chain_records import SentinelAnswered, StepStopped
 from orchestra_agents.journal.sqlite import RunJournal
@@ -31,16 +30,11 @@ class Sentinels:
         poll: What asks them.
         ladder: What can be tried.
         steps: How many steps the chain has.
-
-    Raises:
-        InputError: The process does not know its right answers.
     """
 
     def __init__(
         self, policy: DrivePolicy, poll: Poll, ladder: Ladder, *, journal: RunJournal, state: ChainState, steps: int
     ) -> None:
-        if policy.sentinels and not poll.chain.is_checked:
-            raise InputError("sentinels", f"{poll.chain.name} knows no right answers: it has no reference(state)")
         self._policy, self._poll, self._ladder, self._steps = policy, poll, ladder, steps
         self._journal, self._state = journal, state
 

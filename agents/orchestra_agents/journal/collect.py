@@ -48,4 +48,6 @@ def collect(journal: Journal, run_ids: Iterable[str] = ()) -> Collected:
 
 
 def _size(journal: Journal) -> int:
-    return sum(path.stat().st_size for path in journal.path.parent.glob(f"{journal.path.name}*") if path.is_file())
+    """Return the bytes of the journal and of what was not moved into it yet."""
+    path = journal.path
+    return sum(file.stat().st_size for file in (path, path.with_name(f"{path.name}-wal")) if file.is_file())

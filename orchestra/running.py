@@ -147,11 +147,13 @@ async def stream(
 
 
 @overload
-def run_sync(task: Plan | TaskGraph | str, **options: Any) -> RunResult: ...
+def run_sync(task: Plan | TaskGraph | str, **options: Any) -> RunResult:
+    """Run a task."""
 
 
 @overload
-def run_sync(task: Process, **options: Any) -> DriveResult: ...
+def run_sync(task: Process, **options: Any) -> DriveResult:
+    """Drive a process."""
 
 
 def run_sync(task: Plan | TaskGraph | str | Process, **options: Any) -> RunResult | DriveResult:

@@ -173,7 +173,7 @@ def _lines(asked: Question, forecast: VoteForecast) -> list[str]:
     bound, about = ("", "") if forecast.exact else ("at least ", "about ")
     rows = [
         ("margin k", f"{forecast.k}, " + ("given" if asked.k is not None else f"the least that reaches {aim}{real}")),
-        ("decided right", f"{bound}{_probability(forecast.p_step)} of the {_decisions(asked)}"),
+        ("decided right", f"each {_decision(asked)} with {bound}{_probability(forecast.p_step)}"),
         ("run right", f"{bound}{_probability(forecast.p_run)}{_verdict(asked, forecast)}"),
         ("votes per step", f"{about}{forecast.votes_per_step:.4g} valid ones"),
         ("calls", f"{about}{forecast.calls:,.0f}"),
@@ -185,8 +185,8 @@ def _lines(asked: Question, forecast: VoteForecast) -> list[str]:
     return [*(f"{name:15}{told}" for name, told in rows), _assumptions(asked)]
 
 
-def _decisions(asked: Question) -> str:
-    return "steps" if asked.m == 1 else f"calls of {asked.m} steps"
+def _decision(asked: Question) -> str:
+    return "step" if asked.m == 1 else f"call of {asked.m} steps"
 
 
 def _verdict(asked: Question, forecast: VoteForecast) -> str:

@@ -31,13 +31,13 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.asked: Counter[tuple[int, int]] = Counter()
-        """How often each sample was asked, by step and seed."""
+        """How often each request was answered, by step and seed."""
         self.requests = 0
         self.refuses: Callable[[int], Reply | None] = lambda number: None
         self._fake = FakeServer([], self._answer)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._came = asyncio.Condition()
+        self._waiting: list[tuple[int, asyncio.Event]] = []
 
     @property
     def url(self) -> str:
@@ -61,8 +61,10 @@ class Endpoint:
 
     async def asked_for(self, requests: int) -> None:
         """Return once so many requests came."""
-        async with asyncio.timeout(120), self._came:
-            await self._came.wait_for(lambda: self.requests >= requests)
+        came = asyncio.Event()
+        self._waiting.append((requests, came))
+        async with asyncio.timeout(120):
+            await came.wait()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -75,6 +77,9 @@ class Endpoint:
 
     def _answer(self, request: Request) -> Reply:
         self.requests += 1
+        for requests, came in self._waiting:
+            if self.requests >= requests:
+                came.set()
         if (refusal := self.refuses(self.requests)) is not None:
             return refusal
         body = request.body

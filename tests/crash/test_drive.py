@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -103,9 +103,9 @@ async def test_an_effect_cut_short_is_repeated_once_with_its_key(
 ) -> None:
     """Killed between an effect and its record, the chain repeats it with the same key, and never again afterwards."""
     for step in die_at:
-        command = [sys.executable, "-c", EFFECTS, str(tmp_path), str(length), f"w/{step}"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-        assert done.returncode == -signal.SIGKILL, done.stderr
+        arguments = ["-c", EFFECTS, str(tmp_path), str(length), f"w/{step}"]
+        process = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT)
+        assert await process.wait() == -signal.SIGKILL
     expected = [f"w/{step}" for step in range(length) for _ in range(1 + (step in die_at))]
     for _ in range(2):
         result = await with_effects(tmp_path, length)

@@ -107,7 +107,7 @@ def test_a_journal_that_is_taken_away_is_noticed(tmp_path: Path, is_replaced: bo
     assert "was deleted or replaced while a run was writing to it" in sentence(done)
     assert "orchestra resume" not in done.err
     assert done.result["status"] == "failed"
-    assert done.result["steps"] >= 100
+    assert done.result["steps"] > 50
     assert drive.journal.exists() == is_replaced
     if is_replaced:
         assert drive.journal.read_text() == "another file"
@@ -189,8 +189,8 @@ async def test_an_endpoint_that_comes_back_is_waited_for(tmp_path: Path, away_s:
     assert (done.code, done.result["status"], done.result["steps"]) == (0, "ok", 50)
     assert done.result["correct"]
     usage = done.result["usage"]
-    assert usage["samples"] == 100 == len(server.asked)
-    assert usage["attempts"] > usage["calls"] >= 100
+    assert usage["samples"] == 2 * len(server.asked) == 100
+    assert usage["attempts"] > usage["calls"] >= 50
     drive.check_whole_stream()
 
 
@@ -230,7 +230,7 @@ async def test_no_sample_of_a_recorded_step_is_asked_again(tmp_path: Path, kills
     drive = Drive(tmp_path)
     async with endpoint() as server:
         for place in range(kills):
-            running = asyncio.create_task(killed(drive, server, (place + 1) * 90 // kills))
+            running = asyncio.create_task(killed(drive, server, server.requests + max(1, 40 // kills)))
             recorded = await running
         before = dict(server.asked)
         done = await served(drive, server)
@@ -239,7 +239,7 @@ async def test_no_sample_of_a_recorded_step_is_asked_again(tmp_path: Path, kills
     assert again == set(range(recorded, 50))
     repeated = {step for (step, _), times in server.asked.items() if times > 1}
     assert len(repeated) <= kills
-    assert sum(server.asked.values()) <= 100 + 2 * kills
+    assert sum(server.asked.values()) <= 50 + kills
     assert done.result["usage"]["samples"] == 100
     assert done.result["usage"]["unknown"] == 2 * kills
     drive.check_whole_stream()
@@ -287,7 +287,7 @@ def test_an_undecided_step_stops_the_chain_and_may_be_tried_again(tmp_path: Path
 def test_a_torn_or_shortened_stream_file_is_completed(tmp_path: Path) -> None:
     """A torn last line is cut off, missing lines come from the journal, and a lost file is written anew."""
     drive = Drive(tmp_path, (*HANOI, "--steps", "200"))
-    drive.here("--budget-calls", "400")
+    assert drive.here("--budget-calls", "400").code == 3
     lines = drive.stream.read_bytes().splitlines(keepends=True)
     for budget, kept in ((500, b"".join(lines[:50]) + lines[50][:17]), (600, lines[0][:-1]), (700, None)):
         drive.stream.unlink()
@@ -295,7 +295,8 @@ def test_a_torn_or_shortened_stream_file_is_completed(tmp_path: Path) -> None:
             drive.stream.write_bytes(kept)
         assert drive.here("--budget-calls", str(budget)).code == 3
         assert drive.stream.read_bytes().startswith(b"".join(lines))
-    finish(drive, 200)
+    drive.finish("--budget-calls", "5000")
+    drive.check_whole_stream()
 
 
 def test_a_stream_file_with_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:

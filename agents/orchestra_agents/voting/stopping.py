@@ -138,7 +138,7 @@ class Ppr:
         for one, place in places.items():
             mine, rival = tally.counts.get(one, 0), votes - lead if one == answer else votes
             least = self._needed(least, mine, rival, place, len(places))
-            if one == answer:  # those seen later have fewer votes and need no less evidence
+            if one == answer:  # those seen later have no more votes and need no less evidence
                 break
         return Undecided(least)
 

@@ -147,13 +147,11 @@ async def stream(
 
 
 @overload
-def run_sync(task: Plan | TaskGraph | str, **options: Any) -> RunResult:
-    """Run a task."""
+def run_sync(task: Plan | TaskGraph | str, **options: Any) -> RunResult: ...
 
 
 @overload
-def run_sync(task: Process, **options: Any) -> DriveResult:
-    """Drive a process."""
+def run_sync(task: Process, **options: Any) -> DriveResult: ...
 
 
 def run_sync(task: Plan | TaskGraph | str | Process, **options: Any) -> RunResult | DriveResult:

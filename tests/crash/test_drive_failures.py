@@ -18,8 +18,10 @@ from tests.agents.fake_openai import failing
 from tests.crash.drives import HANOI, Drive, Ended, ended, here, kill
 from tests.crash.endpoint import Endpoint, busy, endpoint
 
-MIB = 2**20
-SHORT = (*HANOI, "--steps", "6000")
+STEPS = 2_000
+SHORT = (*HANOI, "--steps", str(STEPS))
+ROOM = 2**18
+"""Bytes of a disk that is too small for so many steps."""
 
 
 def sentence(done: Ended) -> str:
@@ -39,7 +41,7 @@ def check_failed(drive: Drive, done: Ended, said: str) -> None:
     drive.check_stream()
 
 
-def finish(drive: Drive, steps: int = 6_000) -> None:
+def finish(drive: Drive, steps: int = STEPS) -> None:
     """Check that the same command goes on to the right end."""
     done = drive.finish()
     assert (done["status"], done["steps"], done["correct"]) == ("ok", steps, True)
@@ -49,10 +51,10 @@ def finish(drive: Drive, steps: int = 6_000) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one MiB."""
+    """A file system that is soon full."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    if os.geteuid() != 0 or _mount(folder, "size=1m") != 0:
+    if os.geteuid() != 0 or _mount(folder, f"size={ROOM}") != 0:
         pytest.skip("no small file system can be mounted here")
     try:
         yield folder
@@ -67,10 +69,10 @@ def _mount(folder: Path, options: str) -> int:
 
 def test_a_file_that_may_not_grow_ends_the_attempt_clearly(tmp_path: Path) -> None:
     """Where the system lets the journal grow no further, one sentence says so; without the limit the run finishes."""
-    drive = Drive(tmp_path, SHORT, before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, MIB)))
+    drive = Drive(tmp_path, SHORT, before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, ROOM)))
     with drive.start() as process:
         check_failed(drive, ended(process), "nothing recorded so far is lost")
-    assert 0 < drive.steps() < 6_000
+    assert 0 < drive.steps() < STEPS
     finish(drive)
 
 
@@ -84,7 +86,7 @@ def test_a_full_disk_ends_the_attempt_and_loses_nothing(tmp_path: Path, small_di
         drive.stream = small_disk / "steps.jsonl"
     failed = drive.here()
     check_failed(drive, failed, "No space left" if full == "stream" else "disk is full")
-    assert 0 < drive.steps() < 6_000
+    assert 0 < drive.steps() < STEPS
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     finish(drive)
 
@@ -229,9 +231,8 @@ async def test_no_sample_of_a_recorded_step_is_asked_again(tmp_path: Path, kills
     """After kill -9 only the open step's samples are asked again, and those in flight are counted as unknown."""
     drive = Drive(tmp_path)
     async with endpoint() as server:
-        for place in range(kills):
-            running = asyncio.create_task(killed(drive, server, server.requests + max(1, 40 // kills)))
-            recorded = await running
+        for _ in range(kills):
+            recorded = await killed(drive, server, server.requests + max(1, 40 // kills))
         before = dict(server.asked)
         done = await served(drive, server)
     assert (done.code, done.result["steps"], done.result["correct"]) == (0, 50, True)

@@ -147,8 +147,10 @@ def is_documented(name: str, home: str) -> bool:
 
 
 def public_definitions(tree: ast.Module) -> Iterator[tuple[str, Any]]:
-    """Yield public classes and functions with their names, and the public methods of public classes."""
+    """Yield public classes and functions with their names, and the public methods of public classes; no overloads."""
     for node in tree.body:
+        if [one for one in getattr(node, "decorator_list", []) if isinstance(one, ast.Name) and one.id == "overload"]:
+            continue
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
             yield node.name, node
             for inner in node.body if isinstance(node, ast.ClassDef) else []:

@@ -262,7 +262,7 @@ class Driver:
             output_tokens=bill.output_tokens,
             estimated=bill.estimated,
             lost=decision.lost,
-            late=ballot.late(reading.key) if agreeing < tally.votes - 1 else None,
+            late=_late(decision) if agreeing < tally.votes - 1 else None,
         )
         self.state.steps += 1
         self._compare(decision.question, reading, agreeing, tally.votes, tally.counts)
@@ -280,6 +280,9 @@ class Driver:
         """Count the step's question, and its errors where the right action is known."""
         sums = self.state.sums
         sums.questions.add(question.content())
+        if question.is_sampled:
+            sums.sampled_votes += votes
+            sums.sampled_agreeing += agreeing
         if not self.chain.is_checked:
             return
         if reading.opaque is None and reading.action == question.expected:
@@ -344,7 +347,7 @@ def step_body(chain: Chain, decision: Decision, level: RecordLevel) -> str:
         body += f',"lost":{decision.lost}'
     is_contested = len(tally.counts) > 1 or tally.flagged > 0
     if is_contested:
-        body += _contested(ballot, reading)
+        body += _contested(decision)
     if level == "all" or (is_contested and level == "disagreements"):
         body += (
             f',"samples":[{",".join(vote.record().model_dump_json(exclude_defaults=True) for vote in ballot.votes)}]'
@@ -352,15 +355,20 @@ def step_body(chain: Chain, decision: Decision, level: RecordLevel) -> str:
     return body + "}"
 
 
-def _contested(ballot: Ballot, reading: Reading) -> str:
+def _contested(decision: Decision) -> str:
     """Return the fields of a step whose votes did not all agree."""
-    tally = ballot.tally
+    tally = decision.ballot.tally
     body = f',"flagged":{tally.flagged}' if tally.flagged else ""
     if len(tally.counts) > 1:
         body += f',"tally":{json.dumps(tally.counts, ensure_ascii=False)}'
-        late = ballot.late(reading.key)
+        late = _late(decision)
         body += "" if late is None else f',"late":[{late[0]},{late[1]}]'
     return body
+
+
+def _late(decision: Decision) -> tuple[int, int] | None:
+    """Return the votes after the second dissent; None of a jury that has each voter once: dissent is its purpose."""
+    return decision.ballot.late(decision.reading.key) if decision.question.is_sampled else None
 
 
 def check(chain: Chain, policy: DrivePolicy, crew: Crew) -> None:

@@ -185,6 +185,7 @@ def _carry_out(start: Start, run: _Drive, *, as_json: bool) -> None:
         Console(highlight=False).print(drive_view(result))
     if result.status != "ok" and not is_lost:
         resume = f"go on with: orchestra resume {run.run_id} --journal {shlex.quote(str(result.journal))}"
+        resume += f" --base-url {shlex.quote(run.session.base_url)}" if run.session.base_url else ""
         resume += " and a larger --budget-..." if result.status == "budget" else ""
         console.print(resume, soft_wrap=True, markup=False)
     stop(128 + caught if caught else EXIT_CODES[result.status])

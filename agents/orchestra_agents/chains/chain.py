@@ -32,6 +32,11 @@ class Question:
     told: str | None = None
     """The right action as a model would write it."""
 
+    @property
+    def is_sampled(self) -> bool:
+        """Whether votes are samples without end, not the members of a jury that has each of them once."""
+        return not isinstance(self.asked, Jury) or self.asked.size is None
+
     def content(self) -> str:
         """Return the words of the question: those of its first form."""
         asked = self.asked

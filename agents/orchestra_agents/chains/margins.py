@@ -85,8 +85,8 @@ class Margins:
         self._schedule(step)
         seen = Evidence(
             steps=step,
-            votes=sums.votes,
-            agreeing=sums.agreeing,
+            votes=sums.sampled_votes,
+            agreeing=sums.sampled_agreeing,
             contested=sums.contested,
             late_votes=sums.late_votes,
             late_agreeing=sums.late_agreeing,

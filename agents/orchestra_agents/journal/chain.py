@@ -45,6 +45,9 @@ class Sums:
     wrong_decisions: int = 0
     """Against the process's reference, where it has one."""
     wrong_votes: int = 0
+    sampled_votes: int = 0
+    """Votes on questions whose voters are sampled, not drawn from a jury that has each of them once."""
+    sampled_agreeing: int = 0
     questions: Distinct = field(default_factory=Distinct)
 
     def count(
@@ -77,7 +80,7 @@ class Sums:
             self.late_agreeing += late[1]
 
     def add(self, step: StepDecided) -> None:
-        """Count a recorded step; what needs the process (`wrong_*`, `questions`) is not counted here."""
+        """Count a recorded step; what needs the process (`wrong_*`, `sampled_*`, `questions`) is not counted here."""
         self.count(
             votes=step.votes,
             agreeing=step.votes if step.tally is None else max(step.tally.values()),

@@ -41,7 +41,7 @@ class HanoiAtomic:
         InputError: It is out of range.
     """
 
-    concurrency, slots = 1, JURORS
+    concurrency, slots = 1, JURORS + len(PEGS)
     """One call at a time: two orders of one juror's operands share its slot, where its examples stay computed."""
 
     def __init__(self, disks: int = 8) -> None:

@@ -63,6 +63,8 @@ def pilot_margin(*, steps: int, target: float) -> Margin:
 
 def margin_after_pilot(seen: Evidence, k: int, *, steps: int, target: float, rho: float = 0.0) -> Margin | None:
     """Return a larger margin, if the pilot's lower bound on p asks for one."""
+    if not seen.votes:
+        return None
     low = clopper_pearson(seen.agreeing, seen.votes).low
     wanted = k_min(low, steps, target, rho=rho) or LARGEST_K
     if wanted <= k:

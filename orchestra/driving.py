@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,8 @@ async def drive(
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
         raise InputError("steps", f"must be an integer of at least 1, got {steps!r}")
     made = make_process(process) if isinstance(process, str) else process
-    order = _Order(made, model, policy, steps, budget or Budget())
+    name = process if isinstance(process, str) else None
+    order = _Order(made, name, model, policy, steps, budget or Budget())
     if session is not None:
         return await _drive(order, session, run_id or new_run_id(), hooks)
     async with Session(journal=journal, **room_of(made)) as own:
@@ -189,14 +190,10 @@ async def resume_drive(
     if state.started is None:
         raise UnknownRun(run_id, str(session.journal.path))
     manifest = state.manifest
-    try:
-        process = make_process(manifest["process"])
-    except InputError as error:
-        told = f"run {run_id!r} drives {manifest['process']}, which is made elsewhere; call drive with it and run_id"
-        raise InputError("run_id", told) from error
+    process = remade(run_id, manifest)
     model = manifest["models"] if session.model is None else session.model
     policy = DrivePolicy(**manifest["policy"], **manifest["options"])
-    order = _Order(process, model, policy, manifest["steps"], budget or Budget())
+    order = _Order(process, manifest["process"], model, policy, manifest["steps"], budget or Budget())
     return await _drive(order, session, run_id, hooks)
 
 
@@ -205,10 +202,27 @@ class _Order:
     """What is to be driven, by whom and how."""
 
     process: Process
+    name: str | None
+    """What it was made of, where it was not given as an object."""
     model: ModelSpec | None
     policy: DrivePolicy
     steps: int | None
     budget: Budget
+
+
+def remade(run_id: str, manifest: Mapping[str, Json]) -> Process:
+    """Return the process that a run's manifest names.
+
+    Raises:
+        InputError: It was an object of the caller's that its name alone does not make again.
+    """
+    told = f"run {run_id!r} drives {manifest['process']}, which is made elsewhere; call drive with it and run_id"
+    if not manifest["remakeable"]:
+        raise InputError("run_id", told)
+    try:
+        return make_process(manifest["process"])
+    except InputError as error:
+        raise InputError("run_id", f"{told} ({error})") from error
 
 
 def room_of(process: Process) -> dict[str, Any]:
@@ -227,7 +241,7 @@ def _policy(policy: DrivePolicy, k: int | str, target: float | None) -> DrivePol
 async def _drive(order: _Order, session: Session, run_id: str, hooks: DriveHooks) -> DriveResult:
     check_run_id(run_id)
     panel = session.panel(order.model)
-    chain = Chain(order.process, is_told=panel.evidence == "simulated")
+    chain = Chain(order.process, is_told=panel.evidence == "simulated", name=order.name)
     crew = Crew(models=panel.default, reserve=panel.roles.get(RESERVE, ()), roles=panel.roles)
     session.check_prices(order.budget, panel)
     check(chain, order.policy, crew)
@@ -340,6 +354,7 @@ class _Attempt:
         question = chain.question(chain.first, "")
         return {
             "process": chain.name,
+            "remakeable": chain.can_be_remade,
             "models": models,
             "policy": {name: value for name, value in policy.items() if name not in _OPTIONS},
             "prompts": digest(question.content()),

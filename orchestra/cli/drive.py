@@ -31,7 +31,7 @@ from orchestra.cli.common import (
     until_signal,
 )
 from orchestra.drive_result import DriveResult, drive_result_of
-from orchestra.driving import DriveHooks, drive, resume_drive, room_of
+from orchestra.driving import DriveHooks, drive, remade, resume_drive, room_of
 from orchestra.report.drive import DriveProgress, StepFile, drive_view
 from orchestra.report.text import stderr_console
 from orchestra.session import CONCURRENCY, Session, new_run_id
@@ -103,15 +103,14 @@ def drive_command(
     )
     budget = make_budget(budget_calls, budget_tokens, budget_usd, budget_seconds)
     name = run_id or new_run_id()
-    made = make_process(process)
-    room = room_of(made) | ({} if concurrency is None else {"concurrency": concurrency})
+    room = room_of(make_process(process)) | ({} if concurrency is None else {"concurrency": concurrency})
     if speculate:
         room.setdefault("concurrency", CONCURRENCY * (1 + speculate))
     session = make_session(journal, model, base_url, durability=durability, **room)
 
     def start(hooks: DriveHooks) -> Coroutine[Any, Any, DriveResult]:
         return drive(
-            made,
+            process,
             k="auto" if policy.k is None else policy.k,
             steps=steps,
             policy=policy,
@@ -130,7 +129,7 @@ def resume_drive_command(
     """Go on with a chain where it stopped; what `orchestra resume` does with one."""
     with Journal(journal_path(journal), "read") as opened:
         started = opened.started(run_id)
-    room = {} if started is None else room_of(make_process(started.manifest["process"]))
+    room = {} if started is None else room_of(remade(run_id, started.manifest))
     session = make_session(journal, None, base_url, **room)
 
     def start(hooks: DriveHooks) -> Coroutine[Any, Any, DriveResult]:

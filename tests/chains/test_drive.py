@@ -175,6 +175,21 @@ async def test_resuming_by_id_needs_a_process_that_can_be_made_again(tmp_path: P
             await orchestra.resume("own", session=session)
 
 
+async def test_an_object_is_never_remade_from_its_class(tmp_path: Path) -> None:
+    """An object of a class that could be made without arguments is not the same process: resuming it asks for it."""
+    process = TypedWalk()
+    process.length = 5  # type: ignore[misc]
+    async with orchestra.Session(journal=tmp_path / "j.db") as session:
+        await orchestra.drive(process, model="simulated:p=1", k=1, steps=3, session=session, run_id="own")
+        with pytest.raises(InputError, match="call drive with it and run_id"):
+            await orchestra.resume("own", session=session)
+        module = "tests.chains.walk:TypedWalk"
+        await orchestra.drive(module, model="simulated:p=1", k=1, steps=3, session=session, run_id="named")
+        resumed = await orchestra.resume("named", session=session)
+        assert isinstance(resumed, DriveResult)
+        assert resumed.steps == 3
+
+
 def orchestra_ended() -> Any:
     """An attempt that was interrupted."""
     return load("run.ended", json.dumps({"status": "interrupted", "seconds": 0.0}))

@@ -101,5 +101,5 @@ async def endpoint() -> AsyncIterator[Endpoint]:
 
 
 def busy(number: int) -> Reply | None:
-    """Refuse every tenth request for a moment."""
-    return None if number % 10 else failing(429, "slow down", retry_after="0")
+    """Refuse every 25th request for a moment."""
+    return None if number % 25 else failing(429, "slow down", retry_after="0")

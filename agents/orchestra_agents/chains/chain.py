@@ -61,19 +61,23 @@ class Chain:
     Args:
         process: The process.
         is_told: Whether a simulated model answers, which must be told the truth.
+        name: What makes the process again, where it was made of that; None is its own `spec`, if it has one.
 
     Raises:
         InputError: It lacks a method, or its first state does not read back from JSON as it was.
     """
 
-    def __init__(self, process: Process, *, is_told: bool = False) -> None:
+    def __init__(self, process: Process, *, is_told: bool = False, name: str | None = None) -> None:
         missing = [name for name in _REQUIRED if not callable(getattr(process, name, None))]
         if missing:
             raise InputError(
                 "process", f"{_name_of(process)} lacks {', '.join(missing)}; a process has all of {_REQUIRED}"
             )
         self.process, self.is_told = process, is_told
-        self.name = str(getattr(process, "spec", "")) or _name_of(process)
+        spec = getattr(process, "spec", None) or name
+        self.name = str(spec or _name_of(process))
+        self.can_be_remade = spec is not None
+        """Whether the name makes an equal process: what a resume by the run's id needs."""
         self.length: int | None = getattr(process, "length", None)
         self.sampling: Sampling | None = getattr(process, "sampling", None)
         self.red_flag: Check | None = getattr(process, "red_flag", None)

@@ -10,10 +10,11 @@ from orchestra_agents.errors import InputError, RedFlag
 from orchestra_agents.models.contract import Message, Prompt, Sampling
 
 MOST_DIGITS = 10_000
+_STRIDE = 10_007  # a prime above every length, so that sentinels reach every column
 _SYSTEM = """You add two long numbers, one column at a time, from the right.
 Add the two digits and the carry. Answer with the digit to write and the new carry, in exactly this form:
 digit = D, carry = C"""
-_ANSWER = re.compile(r"digit\s*=\s*([0-9])\s*,\s*carry\s*=\s*([01])(?![0-9])")
+_ANSWER = re.compile(r"digit\s*=\s*(?:([0-9])\s*,\s*carry\s*=\s*([01])(?![0-9]))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,13 @@ class Addition:
         return Prompt(messages=(Message("system", _SYSTEM), Message("user", asked)))
 
     def parse(self, text: str, state: Column) -> list[int]:
-        """Return digit and carry, the last ones that a reply names.
+        """Return digit and carry, the last ones that a reply names; earlier ones never stand in for malformed ones.
 
         Raises:
             RedFlag: `unparsable`.
         """
         found = _ANSWER.findall(text)
-        if not found:
+        if not found or not found[-1][0]:
             raise RedFlag("unparsable", text[-80:])
         digit, carry = found[-1]
         return [int(digit), int(carry)]
@@ -109,7 +110,7 @@ class Addition:
 
     def sentinel(self, number: int) -> Column:
         """Return a column with some carry; which columns there are, the two numbers say."""
-        return Column(number * 7 % self.length, number // self.length % 2, "")
+        return Column(number * _STRIDE % self.length, number // self.length % 2, "")
 
     def _digits(self, state: Column) -> tuple[int, int]:
         return int(self._one[-1 - state.place]), int(self._other[-1 - state.place])

@@ -64,6 +64,7 @@ def _own(module: str, name: str) -> Process:
         process: Process = found() if callable(found) and inspect.isclass(found) else found  # type: ignore[assignment]
     except InputError:
         raise
-    except Exception as error:
-        raise InputError("process", f"{module}:{name} cannot be made ({type(error).__name__}: {error})") from error
+    except (Exception, SystemExit) as error:  # the boundary to code that is not ours
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError("process", f"{module}:{name} cannot be made ({told})") from error
     return process

@@ -12,12 +12,12 @@ from orchestra_agents.models.contract import Prompt, Sampling
 from orchestra_agents.voting.jury import Juror, Jury
 
 MOST_ITEMS = 10_000
-FIELDS = ("name", "city", "job")
+FIELDS = ("name", "city")
+"""What is asked. Jobs are not: on some sentences the model has no right mode there, and votes amplify what is wrong."""
 JURORS = 8
-_EXAMPLES = 6
-_PROMPT_SEED = "extraction prompts"
 LEAD = 4
 """Margin of an answer."""
+
 
 _TEMPLATES = (
     "{name} lives in {city} and works as a {job}.",
@@ -116,11 +116,10 @@ class Extraction:
             raise InputError("process", f"extraction: items must be 1 to {MOST_ITEMS}, got {items}")
         self.spec = f"extraction:items={items},seed={seed}"
         self.length = items
-        self.items = _drawn(items, random.Random(f"extraction items {seed}"), "items")
+        self.items = _drawn(items, random.Random(f"extraction items {seed}"))
         grammar = 'root ::= " " [A-Za-z] [a-z]+ "\\n"'
         self.sampling = Sampling(temperature=0.3, max_tokens=8, stop=("\n",), grammar=grammar)
-        examples = _drawn(JURORS * _EXAMPLES, random.Random(_PROMPT_SEED), "prompts")
-        self._examples = ["".join(_lines(one) for one in examples[at::JURORS]) for at in range(JURORS)]
+        self._examples = _examples()
 
     def first(self) -> Counts:
         """Return the first sentence, nothing found."""
@@ -171,9 +170,9 @@ class Extraction:
         return Counts(number % self.length, {})
 
 
-def _drawn(count: int, rng: random.Random, whose: str) -> list[Item]:
+def _drawn(count: int, rng: random.Random) -> list[Item]:
     """Return different sentences, their fields asked in turn."""
-    names, cities, jobs = _WORDS[whose]
+    names, cities, jobs = _WORDS["items"]
     seen: dict[str, Any] = {}
     while len(seen) < count:
         values = {"name": rng.choice(names), "city": rng.choice(cities), "job": rng.choice(jobs)}
@@ -182,9 +181,21 @@ def _drawn(count: int, rng: random.Random, whose: str) -> list[Item]:
     return [Item(sentence, field, values[field]) for (sentence, values), field in zip(seen.items(), asked, strict=True)]
 
 
+def _examples() -> list[str]:
+    """Return the examples of each juror: every kind of sentence once, fields in turn, in an order of its own."""
+    rng = random.Random("extraction prompts")
+    names, cities, jobs = _WORDS["prompts"]
+    made = []
+    for juror in range(JURORS):
+        items = []
+        for place, template in enumerate(_TEMPLATES):
+            values = {"name": rng.choice(names), "city": rng.choice(cities), "job": rng.choice(jobs)}
+            field = FIELDS[(juror + place) % len(FIELDS)]
+            items.append(Item(template.format(**values), field, values[field]))
+        rng.shuffle(items)
+        made.append("".join(f"{_asked(one)} {one.answer}\n\n" for one in items))
+    return made
+
+
 def _asked(item: Item) -> str:
     return f"Sentence: {item.sentence}\n{item.field.capitalize()}:"
-
-
-def _lines(item: Item) -> str:
-    return f"{_asked(item)} {item.answer}\n\n"

@@ -18,9 +18,9 @@ Move: TypeAlias = list[int]
 
 MOST_DISKS = 24
 _STRIDE = 2_654_435_761
-_MOVE = re.compile(r"move\s*=\s*(\[[^\[\]]*\])")
+_MOVE = re.compile(r"move\s*=\s*(\[[^\[\]]*\])?")
 _PEG = r"\[[^\[\]]*\]\s*"
-_STATE = re.compile(rf"next_state\s*=\s*(\[\s*{_PEG},\s*{_PEG},\s*{_PEG}\])")
+_STATE = re.compile(rf"next_state\s*=\s*(\[\s*{_PEG},\s*{_PEG},\s*{_PEG}\])?")
 _decode = json.JSONDecoder().raw_decode
 _INTEGERS = {int}  # a bool is none
 _SYSTEM = """You play Towers of Hanoi with {disks} disks, 1 the smallest and {disks} the largest, and pegs 0, 1 and 2.
@@ -71,6 +71,7 @@ class Hanoi:
         self.length: int = 2**disks - 1
         self.sampling = Sampling(temperature=0.1, max_tokens=750)
         self._all = list(range(1, disks + 1))
+        self._solved = tuple(range(disks, 0, -1))
         self._turn = 1 if disks % 2 == 0 else 2
         self._system = Message("system", _SYSTEM.format(disks=disks))
         way = "clockwise (0 to 1, 1 to 2, 2 to 0)" if disks % 2 == 0 else "counterclockwise (0 to 2, 2 to 1, 1 to 0)"
@@ -89,13 +90,17 @@ class Hanoi:
     def parse(self, text: str, state: HanoiState) -> Predicted:
         """Return the last move and the last state in a reply, in exactly the form asked for; legality is not checked.
 
+        An earlier one never stands in for a last one of another form.
+
         Raises:
             RedFlag: `no_move`, `no_state`, `bad_move`, or `bad_state` where the disks are not each there once.
         """
         said = text.lower()
         moves, states = _MOVE.findall(said), _STATE.findall(said)
-        if not moves or not states:
-            raise RedFlag("no_move" if not moves else "no_state", text[-80:])
+        if not moves or not moves[-1]:
+            raise RedFlag("no_move", text[-80:])
+        if not states or not states[-1]:
+            raise RedFlag("no_state", text[-80:])
         move, pegs = _loaded(moves[-1], "bad_move"), _loaded(states[-1], "bad_state")
         if len(move) != 3 or set(map(type, move)) != _INTEGERS:
             raise RedFlag("bad_move", moves[-1])
@@ -119,8 +124,8 @@ class Hanoi:
         return state.moves >= self.length
 
     def is_correct(self, state: HanoiState) -> bool:
-        """Tell whether all disks are on peg 2."""
-        return len(state.pegs[2]) == self.disks
+        """Tell whether all disks are on peg 2, the largest at the bottom."""
+        return state.pegs[2] == self._solved
 
     def reference(self, state: HanoiState) -> Predicted:
         """Return what the strategy says, from any state; where it leaves no move, disk 1 moves on."""

@@ -1,0 +1,1 @@
+"""Tests of single processes, beside those of all of them in tests/chains."""

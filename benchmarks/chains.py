@@ -47,7 +47,7 @@ def report(name: str, seed: int, result: DriveResult) -> str:
     return (
         f"{name} seed {seed}: {result.steps} decisions, {wrong} wrong; {distinct} distinct questions; {result.votes} "
         f"votes, {result.wrong_votes} wrong; error of a decision at most {bounds[0]:.2%} (by distinct questions "
-        f"{bounds[1]:.1%}); {result.status}, final state {'right' if result.correct else 'WRONG'}, {result.seconds:.0f} s"
+        f"{bounds[1]:.1%}); {result.status}, end {'right' if result.correct else 'WRONG'}, {result.seconds:.0f} s"
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestra.drive_result import DriveResult, drive_result_of
 from orchestra.manifest import differences
+from orchestra.naming import process_of
 from orchestra.planning import ModelSpec
 from orchestra.session import Session, new_run_id
 from orchestra_agents.chains.chain import Chain
@@ -28,7 +29,7 @@ from orchestra_agents.errors import (
 from orchestra_agents.journal.chain import ChainState
 from orchestra_agents.journal.chain_records import StepDecided
 from orchestra_agents.journal.records import RunEnded, RunResumed, RunStarted, RunStatus
-from orchestra_agents.journal.sqlite import check_run_id
+from orchestra_agents.journal.sqlite import Journal, check_run_id
 from orchestra_agents.ledger import Budget
 from orchestra_agents.models.contract import Json, digest
 from orchestra_agents.process import Process
@@ -45,6 +46,8 @@ Tell = Callable[[int, str], Awaitable[None] | None]
 class DriveHooks:
     """Who is asked and told while a chain is driven."""
 
+    check: Callable[[Journal, str], None] | None = None
+    """Told journal and run before the attempt is recorded; what it raises refuses the attempt."""
     begin: Callable[[Driver], None] | None = None
     """Told, before the first new step, where the chain stands."""
     step: Tell | None = None
@@ -102,7 +105,7 @@ async def drive(
     policy = _policy(policy or DrivePolicy(), k, target)
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
         raise InputError("steps", f"must be an integer of at least 1, got {steps!r}")
-    made = make_process(process) if isinstance(process, str) else process
+    made = process_of(process) if isinstance(process, str) else process
     name = process if isinstance(process, str) else None
     order = _Order(made, name, model, policy, steps, budget or Budget())
     if session is not None:
@@ -183,7 +186,7 @@ async def resume_drive(
 
     Raises:
         UnknownRun: The journal holds no such run.
-        InputError: Its process was an object of the caller's; call `drive` with it and `run_id`.
+        InputError: Its process is a user's own; call `drive` with it and `run_id`.
         RunOwned: Another live process is working on it.
     """
     state = ChainState.of(session.journal, run_id)
@@ -193,7 +196,9 @@ async def resume_drive(
     process = remade(run_id, manifest)
     model = manifest["models"] if session.model is None else session.model
     policy = DrivePolicy(**manifest["policy"], **manifest["options"])
-    order = _Order(process, manifest["process"], model, policy, manifest["steps"], budget or Budget())
+    order = _Order(
+        process, manifest["process"], model, policy, manifest["steps"], budget or Budget(), manifest.get("base_url")
+    )
     return await _drive(order, session, run_id, hooks)
 
 
@@ -208,21 +213,23 @@ class _Order:
     policy: DrivePolicy
     steps: int | None
     budget: Budget
+    base_url: str | None = None
+    """Where the server listened before; the session's address goes first."""
 
 
 def remade(run_id: str, manifest: Mapping[str, Json]) -> Process:
-    """Return the process that a run's manifest names.
+    """Return the process that a run's manifest names, which must be one that ships: a journal imports nothing.
 
     Raises:
-        InputError: It was an object of the caller's that its name alone does not make again.
+        InputError: It is a user's own.
     """
-    told = f"run {run_id!r} drives {manifest['process']}, which is made elsewhere; call drive with it and run_id"
-    if not manifest["remakeable"]:
-        raise InputError("run_id", told)
     try:
         return make_process(manifest["process"])
     except InputError as error:
-        raise InputError("run_id", f"{told} ({error})") from error
+        told = (
+            f"run {run_id!r} drives {manifest['process']}, which a journal cannot make: drive it again with that run id"
+        )
+        raise InputError("run_id", told) from error
 
 
 def room_of(process: Process) -> dict[str, Any]:
@@ -240,7 +247,8 @@ def _policy(policy: DrivePolicy, k: int | str, target: float | None) -> DrivePol
 
 async def _drive(order: _Order, session: Session, run_id: str, hooks: DriveHooks) -> DriveResult:
     check_run_id(run_id)
-    panel = session.panel(order.model)
+    order = replace(order, base_url=session.base_url or order.base_url)
+    panel = session.panel(order.model, base_url=order.base_url)
     chain = Chain(order.process, is_told=panel.evidence == "simulated", name=order.name)
     crew = Crew(models=panel.default, reserve=panel.roles.get(RESERVE, ()), roles=panel.roles)
     session.check_prices(order.budget, panel)
@@ -288,6 +296,8 @@ class _Attempt:
         changes = differences(state.manifest, manifest) if state.started else []
         if changes and not hooks.accept_change:
             raise ManifestChanged(driver.journal.run_id, changes)
+        if hooks.check is not None:
+            hooks.check(driver.journal.journal, driver.journal.run_id)
         if state.ended is not None and state.ended.status == "ok" and not changes and self._is_enough():
             return False
         driver.margins.check()
@@ -354,12 +364,12 @@ class _Attempt:
         question = chain.question(chain.first, "")
         return {
             "process": chain.name,
-            "remakeable": chain.can_be_remade,
             "models": models,
             "policy": {name: value for name, value in policy.items() if name not in _OPTIONS},
             "prompts": digest(question.content()),
             "options": {name: policy[name] for name in _OPTIONS},
             "steps": order.steps,
+            "base_url": order.base_url,
             "is_checked": chain.is_checked,
             "state_by": "model" if chain.predicts else "code",
             "forecast": driver.margins.known(),

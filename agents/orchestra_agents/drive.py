@@ -15,7 +15,7 @@ from orchestra_agents.chains.margins import Margins
 from orchestra_agents.chains.policy import Crew, DrivePolicy, RecordLevel
 from orchestra_agents.chains.poll import Ballot, Poll
 from orchestra_agents.chains.sentinels import Sentinels
-from orchestra_agents.errors import InputError
+from orchestra_agents.errors import InputError, JournalError
 from orchestra_agents.journal.chain import ChainState
 from orchestra_agents.journal.chain_records import Snapshot, StepDecided, StepObserved, StepStopped
 from orchestra_agents.journal.sqlite import RunJournal
@@ -130,9 +130,13 @@ class Driver:
                 if not await self._step():
                     return False
             return True
+        except JournalError:
+            self._in_effect = True  # nothing more can be recorded; trying would wait for the same lock again
+            raise
         finally:
-            if self._bets is not None:
-                self._forfeit(await self._bets.close())
+            lost = None if self._bets is None else await self._bets.close()
+            if lost is not None and not self._in_effect:
+                self._forfeit(lost)
             if not self._in_effect:  # else the state is between an action and what its effect makes of it
                 self.snapshot()
 

@@ -32,6 +32,7 @@ from orchestra.cli.common import (
 )
 from orchestra.drive_result import DriveResult, drive_result_of
 from orchestra.driving import DriveHooks, drive, remade, resume_drive, room_of
+from orchestra.naming import process_of
 from orchestra.report.drive import DriveProgress, StepFile, drive_view
 from orchestra.report.text import stderr_console
 from orchestra.session import CONCURRENCY, Session, new_run_id
@@ -42,7 +43,6 @@ from orchestra_agents.errors import InputError, JournalError
 from orchestra_agents.journal.chain import ChainState
 from orchestra_agents.journal.sqlite import Journal
 from orchestra_agents.ledger import Budget
-from orchestra_agents.processes.catalog import make_process
 
 Start = Callable[[DriveHooks], Coroutine[Any, Any, DriveResult]]
 """Begins to drive with the hooks it is given."""
@@ -103,7 +103,7 @@ def drive_command(
     )
     budget = make_budget(budget_calls, budget_tokens, budget_usd, budget_seconds)
     name = run_id or new_run_id()
-    room = room_of(make_process(process)) | ({} if concurrency is None else {"concurrency": concurrency})
+    room = room_of(process_of(process)) | ({} if concurrency is None else {"concurrency": concurrency})
     if speculate:
         room.setdefault("concurrency", CONCURRENCY * (1 + speculate))
     session = make_session(journal, model, base_url, durability=durability, **room)
@@ -197,15 +197,11 @@ def _hooks(progress: DriveProgress, run: _Drive, files: contextlib.ExitStack) ->
     lines = StepFile(run.stream)
     files.callback(lines.close)
 
-    def begin(driver: Driver) -> None:
-        lines.begin(driver)
-        progress.begin(driver)
-
     def step(number: int, body: str) -> None:
         lines.step(number, body)
         progress.step(number, body)
 
-    return DriveHooks(begin=begin, step=step, ask=ask)
+    return DriveHooks(check=lines.begin, begin=progress.begin, step=step, ask=ask)
 
 
 def _person(progress: DriveProgress) -> Callable[[Question, str], Coroutine[Any, Any, str | None]]:

@@ -16,6 +16,7 @@ from rich.text import Text
 from orchestra.drive_result import DriveResult
 from orchestra_agents.drive import Driver
 from orchestra_agents.errors import InputError, JournalError
+from orchestra_agents.journal.sqlite import Journal
 from orchestra_agents.models.contract import Json
 from orchestra_agents.voting.forecast import Forecast, forecast
 
@@ -83,14 +84,14 @@ class StepFile:
             os.close(self._fd)
             raise InputError("--stream", f"{path} is no regular file, so no later attempt could go on with it")
 
-    def begin(self, driver: Driver) -> None:
+    def begin(self, journal: Journal, run_id: str) -> None:
         """Cut off a torn last line, and write the lines of steps that were acknowledged but not written any more."""
-        journal, run_id = driver.journal.journal, driver.journal.run_id
+        steps = journal.step_count(run_id) if run_id in journal.run_ids() else 0
         written = self._complete_lines()
-        if written > driver.state.steps:
-            told = f"{self._path} holds {written} lines, but run {run_id!r} has only {driver.state.steps} steps"
+        if written > steps:
+            told = f"{self._path} holds {written} lines, but run {run_id!r} has only {steps} steps"
             raise InputError("--stream", f"{told}; name a new file")
-        rows = journal.steps(run_id, first=max(0, written - 1), count=2 if written else 1)
+        rows = journal.steps(run_id, first=max(0, written - 1), count=2 if written else 1) if steps else ()
         lines = [_line(row.step, row.body) for row in rows]
         next_line = b"".join(lines[1:] if written else lines)
         torn = os.pread(self._fd, len(next_line) + 1, self._end)
@@ -99,7 +100,7 @@ class StepFile:
             raise InputError("--stream", f"{told}; name a new file")
         if torn:  # only now: another file of the user's may end without a line break, too
             os.ftruncate(self._fd, self._end)
-        for row in journal.steps(run_id, first=written):
+        for row in journal.steps(run_id, first=written) if steps else ():
             self.step(row.step, row.body)
 
     def step(self, number: int, body: str) -> None:

@@ -160,34 +160,23 @@ async def test_another_process_or_policy_is_refused_by_name(tmp_path: Path) -> N
     assert (went_on.status, went_on.steps) == ("ok", 100)
 
 
-async def test_resuming_by_id_needs_a_process_that_can_be_made_again(tmp_path: Path) -> None:
-    """A process named by module resumes by its run's id; one that only the caller has is asked for."""
+async def test_only_processes_that_ship_are_made_from_a_journal(tmp_path: Path) -> None:
+    """A run of a built-in process resumes by its id; a journal never imports a user's own, which is asked for."""
     path = tmp_path / "j.db"
-    for name, process in (("named", Walk()), ("own", Ledgered(tmp_path / "effects"))):
-        await orchestra.drive(process, model="simulated:p=1", k=1, steps=3, journal=path, run_id=name)
-        with Journal(path) as journal, journal.own(name) as run:
+    named: list[Any] = ["hanoi:disks=4", "tests.chains.walk:Walk", TypedWalk()]
+    for number, process in enumerate(named):
+        await orchestra.drive(process, model="simulated:p=1", k=1, steps=3, journal=path, run_id=f"r{number}")
+        with Journal(path) as journal, journal.own(f"r{number}") as run:
             run.append(orchestra_ended())
     async with orchestra.Session(journal=path) as session:
-        result = await orchestra.resume("named", session=session)
+        result = await orchestra.resume("r0", session=session)
         assert isinstance(result, DriveResult)
         assert result.steps == 3
-        with pytest.raises(InputError, match="call drive with it and run_id"):
-            await orchestra.resume("own", session=session)
-
-
-async def test_an_object_is_never_remade_from_its_class(tmp_path: Path) -> None:
-    """An object of a class that could be made without arguments is not the same process: resuming it asks for it."""
-    process = TypedWalk()
-    process.length = 5  # type: ignore[misc]
-    async with orchestra.Session(journal=tmp_path / "j.db") as session:
-        await orchestra.drive(process, model="simulated:p=1", k=1, steps=3, session=session, run_id="own")
-        with pytest.raises(InputError, match="call drive with it and run_id"):
-            await orchestra.resume("own", session=session)
-        module = "tests.chains.walk:TypedWalk"
-        await orchestra.drive(module, model="simulated:p=1", k=1, steps=3, session=session, run_id="named")
-        resumed = await orchestra.resume("named", session=session)
-        assert isinstance(resumed, DriveResult)
-        assert resumed.steps == 3
+        for number in (1, 2):
+            with pytest.raises(InputError, match="drive it again with that run id"):
+                await orchestra.resume(f"r{number}", session=session)
+        again = await orchestra.drive(named[1], model="simulated:p=1", k=1, steps=5, session=session, run_id="r1")
+        assert again.steps == 5
 
 
 def orchestra_ended() -> Any:

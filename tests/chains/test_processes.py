@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import orchestra
+from orchestra.naming import process_of
 from orchestra_agents.chains.chain import Chain
 from orchestra_agents.errors import InputError, RedFlag
 from orchestra_agents.models.contract import Prompt, Sampling
@@ -87,7 +88,7 @@ def test_a_process_is_made_again_from_its_spec(spec: str) -> None:
 def test_unknown_processes_and_parameters_are_one_sentence(spec: str, said: str) -> None:
     """What is no process, or has no such parameter, is refused by name with what is allowed."""
     with pytest.raises(InputError) as caught:
-        make_process(spec)
+        process_of(spec)
     assert caught.value.field == "process"
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -95,7 +96,7 @@ def test_unknown_processes_and_parameters_are_one_sentence(spec: str, said: str)
 
 def test_a_process_of_ones_own_is_found_by_module_and_name() -> None:
     """`module.path:Name` makes a class and takes an object as it is."""
-    assert make_process("tests.chains.walk:Walk").first() == [1, 0]
+    assert process_of("tests.chains.walk:Walk").first() == [1, 0]
     assert set(BUILT_IN) == {"addition", "addition-counting", "extraction", "hanoi", "hanoi-atomic"}
 
 

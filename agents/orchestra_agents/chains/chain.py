@@ -74,10 +74,7 @@ class Chain:
                 "process", f"{_name_of(process)} lacks {', '.join(missing)}; a process has all of {_REQUIRED}"
             )
         self.process, self.is_told = process, is_told
-        spec = getattr(process, "spec", None) or name
-        self.name = str(spec or _name_of(process))
-        self.can_be_remade = spec is not None
-        """Whether the name makes an equal process: what a resume by the run's id needs."""
+        self.name = str(getattr(process, "spec", None) or name or _name_of(process))
         self.length: int | None = getattr(process, "length", None)
         self.sampling: Sampling | None = getattr(process, "sampling", None)
         self.red_flag: Check | None = getattr(process, "red_flag", None)

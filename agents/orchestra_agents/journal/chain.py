@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestra_agents.chains.distinct import Distinct
-from orchestra_agents.errors import UnknownRun
+from orchestra_agents.errors import JournalError, UnknownRun
 from orchestra_agents.journal.chain_records import (
     MarginChosen,
     RungChosen,
@@ -102,6 +102,8 @@ class Sums:
     @classmethod
     def of(cls, values: dict[str, Any]) -> Sums:
         """Return the sums that stand in a snapshot."""
+        if unknown := values.keys() - set(cls.__slots__):
+            raise JournalError("journal.newer", f"journal: sums of a newer orchestra: {', '.join(sorted(unknown))}")
         return cls(**values | {"questions": Distinct(values["questions"])})
 
 

@@ -1,13 +1,9 @@
-"""Processes by name: those that ship, and those of a user's own."""
+"""The processes that ship, by name."""
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import os
-import sys
 from collections.abc import Callable
-from typing import Any
 
 from orchestra_agents.errors import InputError
 from orchestra_agents.process import Process
@@ -28,18 +24,16 @@ BUILT_IN: dict[str, Callable[..., Process]] = {
 
 
 def make_process(spec: str) -> Process:
-    """Return the process that `spec` names: `hanoi:disks=20`, or `module.path:Name` for a class or object of your own.
+    """Return the process that ships under `spec`, for example `hanoi:disks=20`.
 
     Raises:
         InputError: There is no such process, or it has no such parameter.
     """
     name, _, rest = spec.partition(":")
-    if name in BUILT_IN:
-        return BUILT_IN[name](**_parameters(name, rest))
-    if not rest.isidentifier() or not all(part.isidentifier() for part in name.split(".")):
+    if name not in BUILT_IN:
         known = ", ".join(sorted(BUILT_IN))
         raise InputError("process", f"must be one of {known} (with :key=value,...) or module.path:Name, got {spec!r}")
-    return _own(name, rest)
+    return BUILT_IN[name](**_parameters(name, rest))
 
 
 def _parameters(name: str, text: str) -> dict[str, int]:
@@ -53,18 +47,3 @@ def _parameters(name: str, text: str) -> dict[str, int]:
             raise InputError("process", f"{name}: {key} must be an integer of at least 0, got {value!r}")
         values[key] = int(value)
     return values
-
-
-def _own(module: str, name: str) -> Process:
-    """Return a user's own process; modules of the current folder are found."""
-    if (here := os.getcwd()) not in sys.path:
-        sys.path.append(here)
-    try:
-        found: Any = getattr(importlib.import_module(module), name)
-        process: Process = found() if callable(found) and inspect.isclass(found) else found  # type: ignore[assignment]
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:  # the boundary to code that is not ours
-        told = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError("process", f"{module}:{name} cannot be made ({told})") from error
-    return process

@@ -9,12 +9,22 @@ from typing import Any
 
 from orchestra_agents.errors import InputError, RedFlag
 from orchestra_agents.models.contract import Prompt, Sampling
-from orchestra_agents.voting.jury import Juror, Jury
+from orchestra_agents.voting.jury import Jury
 
 MOST_ITEMS = 10_000
 FIELDS = ("name", "city")
 """What is asked. Jobs are not: on some sentences the model has no right mode there, and votes amplify what is wrong."""
-JURORS = 8
+_FORMS = (
+    "Sentence: {sentence}\n{Field}:",
+    "{sentence}\nThe {field} in this sentence is",
+    "{sentence} -> {field}:",
+    "{sentence}\nWhich {field}?",
+    "{sentence}\n{word}:",
+)
+_WORD_OF = {"name": "Person", "city": "Place"}
+_SETS = 4
+JURORS = len(_FORMS) * _SETS
+"""Members of the jury: five forms of the question, each with four sets of examples."""
 LEAD = 4
 """Margin of an answer."""
 
@@ -97,8 +107,8 @@ class Extraction:
     """Asks one field of each of many generated sentences, and counts what it is told.
 
     The sentences are all different, so the decisions are about as many fresh inputs. The prompts are fixed: their
-    examples have names, cities and jobs of their own, none of which any item has, and were not chosen by how well they
-    do. The reply is free text: its form is constrained, what it may say is not.
+    examples have names, cities and jobs of their own, none of which any item has; their five forms were chosen, out of
+    six, on the sentences of seed 101. The reply is free text: its form is constrained, what it may say is not.
 
     Args:
         items: Number of sentences, 1 to 10,000.
@@ -118,18 +128,18 @@ class Extraction:
         self.length = items
         self.items = _drawn(items, random.Random(f"extraction items {seed}"))
         grammar = 'root ::= " " [A-Za-z] [a-z]+ "\\n"'
-        self.sampling = Sampling(temperature=0.3, max_tokens=8, stop=("\n",), grammar=grammar)
-        self._examples = _examples()
+        self.sampling = Sampling(temperature=0.0, max_tokens=8, stop=("\n",), grammar=grammar)
+        self._examples = [(form, _examples(form, number)) for form in _FORMS for number in range(_SETS)]
 
     def first(self) -> Counts:
         """Return the first sentence, nothing found."""
         return Counts(0, {})
 
     def prompt(self, state: Counts) -> Jury:
-        """Ask eight jurors, each with examples of its own."""
-        asked = _asked(self.items[state.item])
-        jurors = tuple(Juror(prompt=Prompt(text=f"{examples}{asked}")) for examples in self._examples)
-        return Jury(jurors, LEAD)
+        """Ask the jury, each of whom says one thing only: its members differ in form and examples."""
+        item = self.items[state.item]
+        prompts = [Prompt(text=f"{examples}{_asked(item, form)}") for form, examples in self._examples]
+        return Jury.of(prompts, self.sampling, k=LEAD)
 
     def parse(self, text: str, state: Counts) -> str:
         """Return the word of a reply.
@@ -181,21 +191,19 @@ def _drawn(count: int, rng: random.Random) -> list[Item]:
     return [Item(sentence, field, values[field]) for (sentence, values), field in zip(seen.items(), asked, strict=True)]
 
 
-def _examples() -> list[str]:
-    """Return the examples of each juror: every kind of sentence once, fields in turn, in an order of its own."""
-    rng = random.Random("extraction prompts")
+def _examples(form: str, number: int) -> str:
+    """Return one juror's examples: every kind of sentence once, fields in turn, in an order of its own."""
+    rng = random.Random(f"extraction prompts {form} {number}")
     names, cities, jobs = _WORDS["prompts"]
-    made = []
-    for juror in range(JURORS):
-        items = []
-        for place, template in enumerate(_TEMPLATES):
-            values = {"name": rng.choice(names), "city": rng.choice(cities), "job": rng.choice(jobs)}
-            field = FIELDS[(juror + place) % len(FIELDS)]
-            items.append(Item(template.format(**values), field, values[field]))
-        rng.shuffle(items)
-        made.append("".join(f"{_asked(one)} {one.answer}\n\n" for one in items))
-    return made
+    items = []
+    for place, template in enumerate(_TEMPLATES):
+        values = {"name": rng.choice(names), "city": rng.choice(cities), "job": rng.choice(jobs)}
+        field = FIELDS[(number + place) % len(FIELDS)]
+        items.append(Item(template.format(**values), field, values[field]))
+    rng.shuffle(items)
+    return "".join(f"{_asked(one, form)} {one.answer}\n\n" for one in items)
 
 
-def _asked(item: Item) -> str:
-    return f"Sentence: {item.sentence}\n{item.field.capitalize()}:"
+def _asked(item: Item, form: str) -> str:
+    field = item.field
+    return form.format(sentence=item.sentence, field=field, Field=field.capitalize(), word=_WORD_OF[field])

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestra.naming import process_of
 from orchestra_agents.errors import InputError, RedFlag
 from orchestra_agents.processes.addition import Addition
-from orchestra_agents.processes.catalog import make_process
 from orchestra_agents.processes.hanoi import Hanoi, HanoiState
 
 GOOD = "move = [1, 0, 2]\nnext_state = [[3, 2], [], [1]]"
@@ -74,5 +74,5 @@ def test_a_module_that_cannot_be_imported_is_one_sentence(
     (tmp_path / "unimportable_process.py").write_text(f"{body}\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(InputError, match="cannot be made") as caught:
-        make_process("unimportable_process:Name")
+        process_of("unimportable_process:Name")
     assert "\n" not in str(caught.value)

@@ -1,1 +1,0 @@
-"""Tests of single processes, beside those of all of them in tests/chains."""

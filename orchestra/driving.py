@@ -21,6 +21,7 @@ from orchestra_agents.drive import Ask, Driver, check, length_of
 from orchestra_agents.errors import (
     BudgetExceeded,
     InputError,
+    JournalError,
     ManifestChanged,
     ModelError,
     ModelUnavailable,
@@ -101,6 +102,7 @@ async def drive(
         ManifestChanged: `run_id` was started with something else.
         RunOwned: Another live process is working on `run_id`.
         JournalError: A step could not be recorded; all that was acknowledged stands.
+        Exception: What the process itself raises; the attempt is recorded as failed, and the run can be gone on with.
     """
     policy = _policy(policy or DrivePolicy(), k, target)
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
@@ -337,6 +339,11 @@ class _Attempt:
             end("failed", f"{error.code}: {error}")
         except BudgetExceeded as error:
             end("budget", str(error))
+        except JournalError:
+            raise  # which can record nothing any more
+        except Exception as error:
+            end("failed", f"{driver.chain.name}: {type(error).__name__}: {error}")
+            raise
         else:
             end("ok" if is_over else "undecided", driver.stop_reason)
 
@@ -351,7 +358,7 @@ class _Attempt:
         chain, state = driver.chain, driver.state
         is_done = bool(chain.process.is_done(driver.at))
         correct = None
-        if chain.is_checked or (is_done and chain.can_judge):
+        if (chain.is_checked and state.steps) or (is_done and chain.can_judge):
             correct = state.sums.wrong_decisions == 0 and (not is_done or chain.is_correct(driver.at))
         return {"steps": state.steps, "done": is_done, "correct": correct}
 

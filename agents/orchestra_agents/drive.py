@@ -98,7 +98,7 @@ class Driver:
         self._bets = Bets(self.poll, policy.speculate, width=limit.width, follow=self._follow) if may_bet else None
         self._loop = asyncio.get_running_loop()
         self._next_breath = 0.0
-        self._in_effect = False
+        self._is_between = False
 
     @property
     def length(self) -> int:
@@ -131,13 +131,13 @@ class Driver:
                     return False
             return True
         except JournalError:
-            self._in_effect = True  # nothing more can be recorded; trying would wait for the same lock again
+            self._is_between = True  # nothing more can be recorded; trying would wait for the same lock again
             raise
         finally:
             lost = None if self._bets is None else await self._bets.close()
-            if lost is not None and not self._in_effect:
+            if lost is not None and not self._is_between:
                 self._forfeit(lost)
-            if not self._in_effect:  # else the state is between an action and what its effect makes of it
+            if not self._is_between:
                 self.snapshot()
 
     async def restore(self) -> None:
@@ -301,19 +301,18 @@ class Driver:
 
     async def _advance(self, step: int, action: Action) -> None:
         """Go to the next state, through the step's effect where the process has one and its result is not recorded."""
-        before, observe = self.at, self.chain.observe
-        self.at = self.chain.next(before, action)
-        if observe is None:
-            return
-        observed = self.state.observed.get(step)
-        if observed is None:
-            key = f"{self.journal.run_id}/{step}"
-            self._in_effect = True
-            observation = await observe(before, action, key)
-            self._in_effect = False
-            observed = StepObserved(step=step, key=key, observation=observation)
-            self.journal.append(observed)
-        self.at = self.chain.absorb(self.at, observed.observation)
+        self._is_between = True  # a committed step whose state is not reached yet: no snapshot now
+        after, observe = self.chain.next(self.at, action), self.chain.observe
+        if observe is not None:
+            observed = self.state.observed.get(step)
+            if observed is None:
+                key = f"{self.journal.run_id}/{step}"
+                observation = await observe(self.at, action, key)
+                observed = StepObserved(step=step, key=key, observation=observation)
+                self.journal.append(observed)
+            after = self.chain.absorb(after, observed.observation)
+        self.at = after
+        self._is_between = False
 
     async def _breathe(self) -> None:
         """Let other tasks run, and notice a journal that was taken away."""

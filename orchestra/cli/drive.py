@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shlex
+import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,6 +44,7 @@ from orchestra_agents.errors import InputError, JournalError
 from orchestra_agents.journal.chain import ChainState
 from orchestra_agents.journal.sqlite import Journal
 from orchestra_agents.ledger import Budget
+from orchestra_agents.processes.catalog import BUILT_IN
 
 Start = Callable[[DriveHooks], Coroutine[Any, Any, DriveResult]]
 """Begins to drive with the hooks it is given."""
@@ -120,7 +122,11 @@ def drive_command(
             hooks=replace(hooks, accept_change=accept_change),
         )
 
-    _carry_out(start, _Drive(name, session, stream, on_undecided == "ask"), as_json=json_)
+    _carry_out(
+        start,
+        _Drive(name, session, stream, on_undecided == "ask", process.partition(":")[0] not in BUILT_IN),
+        as_json=json_,
+    )
 
 
 def resume_drive_command(
@@ -146,6 +152,8 @@ class _Drive:
     session: Session
     stream: Path | None = None
     asks: bool = False
+    is_own: bool = False
+    """Whether the process is the user's, which no journal makes again."""
 
 
 def _margin(k: str) -> int | None:
@@ -177,13 +185,23 @@ def _carry_out(start: Start, run: _Drive, *, as_json: bool) -> None:
                 raise
             console.print(f"orchestra: {error}", soft_wrap=True, markup=False)
             result, caught, is_lost = _unrecorded(run, begun[0], error), 0, error.code == "journal.missing"
+        except Exception:
+            if not begun:
+                raise
+            traceback.print_exc()  # of the user's own process, most likely: where it went wrong is what he needs
+            result, caught = None, 0
     result = result or _stored(run)
     if as_json:
         print_json(result.as_dict())
     else:
         Console(highlight=False).print(drive_view(result))
     if result.status != "ok" and not is_lost:
-        resume = f"go on with: orchestra resume {run.run_id} --journal {shlex.quote(str(result.journal))}"
+        where = f"{run.run_id} --journal {shlex.quote(str(result.journal))}"
+        resume = (
+            f"go on with the same command and --run-id {where}"
+            if run.is_own
+            else f"go on with: orchestra resume {where}"
+        )
         resume += f" --base-url {shlex.quote(run.session.base_url)}" if run.session.base_url else ""
         resume += " and a larger --budget-..." if result.status == "budget" else ""
         console.print(resume, soft_wrap=True, markup=False)

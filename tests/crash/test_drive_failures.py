@@ -216,7 +216,7 @@ async def test_an_endpoint_that_fails_for_good_ends_the_attempt(tmp_path: Path, 
         failed = await running
         assert (failed.code, failed.result["status"]) == (1, "failed")
         assert failed.result["reason"].startswith(told)
-        assert f"orchestra resume r --journal {drive.journal} --base-url {server.url}" in failed.err
+        assert f"--run-id r --journal {drive.journal} --base-url {server.url}" in failed.err
         assert failed.result["steps"] == drive.steps() < 50
         if status is None:
             await server.up()

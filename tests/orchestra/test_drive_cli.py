@@ -125,6 +125,34 @@ def test_a_process_of_the_current_folder_is_driven(call: Call, tmp_path: Path, m
     assert (told["steps"], told["final"], told["correct"]) == (5, 5, True)
 
 
+def test_an_error_of_the_process_itself_is_told_and_can_be_gone_on_from(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 1 with the traceback on stderr and the document on stdout; mended, the same command goes on."""
+    source = (
+        "class Fragile:\n"
+        "    def first(self): return 0\n"
+        "    def prompt(self, state): return f'After {state}?'\n"
+        "    def parse(self, text, state): return int(text)\n"
+        "    def advance(self, state, action): return action if action < LIMIT else 1 / 0\n"
+        "    def is_done(self, state): return state >= 5\n"
+        "    def reference(self, state): return state + 1\n"
+    )
+    (tmp_path / "fragile.py").write_text(f"LIMIT = 4\n{source}")
+    monkeypatch.chdir(tmp_path)
+    line = ["drive", "fragile:Fragile", "--model", "simulated:p=1", "--journal", "j.db", "--run-id", "f", "--json"]
+    broken = call(*line)
+    assert broken.code == 1
+    told = json.loads(broken.out)
+    assert (told["status"], told["steps"]) == ("failed", 4)
+    assert "ZeroDivisionError" in told["reason"]
+    assert "Traceback" in broken.err
+    assert "go on with the same command and --run-id f" in " ".join(broken.err.split())
+    monkeypatch.setattr("fragile.LIMIT", 10)
+    done = document(call, *line[:-1])
+    assert (done["final"], done["steps"], done["correct"]) == (5, 5, True)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
-from orchestra_agents.errors import RunOwned
 from orchestra_agents.journal.lock import RunLock
 from orchestra_agents.journal.sqlite import Journal, step_keys
 
@@ -29,11 +29,10 @@ def collect(journal: Journal, run_ids: Iterable[str] = ()) -> Collected:
         JournalError: The file cannot be written.
     """
     numbers = {run_id: journal.run_number(run_id) for run_id in run_ids}
-    for run_id in numbers:
-        if (pid := RunLock.owner(journal.path, run_id)) is not None:
-            raise RunOwned(run_id, pid)
     before = _size(journal)
-    with journal.transaction() as db:
+    with ExitStack() as owned, journal.transaction() as db:
+        for run_id in numbers:
+            owned.callback(RunLock.acquire(journal.path, run_id).release)
         for number in numbers.values():
             for table in ("records", "snapshots", "runs"):
                 db.execute(f"DELETE FROM {table} WHERE run = ?", (number,))

@@ -14,13 +14,19 @@ from typing import Literal, Self, TypeVar, get_args
 
 from orchestra_agents.errors import InputError, JournalError, UnknownRun
 from orchestra_agents.journal.chain_records import Snapshot, StepDecided
+from orchestra_agents.journal.file import (
+    APPLICATION_ID,
+    SCHEMA_VERSION,
+    check_header,
+    connect,
+    operational,
+    refuse_unknown,
+)
 from orchestra_agents.journal.group import GroupCommit
 from orchestra_agents.journal.lock import RunLock
 from orchestra_agents.journal.records import Record, RunStarted
 from orchestra_agents.journal.registry import dump, load
 
-SCHEMA_VERSION = 2
-_APPLICATION_ID = 0x4F524348  # "ORCH"
 _BUSY_TIMEOUT_MS = 10_000
 _PAGE = 500
 _INSERT_STEP = "INSERT INTO steps (key, body) VALUES (?, ?)"
@@ -34,7 +40,7 @@ CREATE TABLE records (
 CREATE UNIQUE INDEX record_identity ON records (run, kind, identity) WHERE identity IS NOT NULL;
 CREATE INDEX record_run ON records (run, seq);
 CREATE TABLE blobs (hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
-PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA application_id = {APPLICATION_ID};
 """
 _CHAIN_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS steps (key INTEGER PRIMARY KEY, body TEXT NOT NULL);
@@ -87,14 +93,14 @@ class Journal:
             raise InputError("durability", f"must be process or power, got {durability!r}")
         self.path, self.durability = path, durability
         self._group: GroupCommit | None = None
-        if not _check_header(path) and mode == "read":
+        if not check_header(path) and mode == "read":
             raise JournalError("journal.missing", f"journal: no file {path}; nothing has been run there yet")
         with self._guard():
             if mode == "write":
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             # a reader that may write leaves no -wal and -shm behind; where it may not, it makes do
             is_writable = mode == "write" or os.access(path, os.W_OK)
-            self._db = _connect(path, "rwc" if mode == "write" else "rw" if is_writable else "ro")
+            self._db = connect(path, "rwc" if mode == "write" else "rw" if is_writable else "ro")
         try:
             with self._guard():
                 self._db.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
@@ -282,7 +288,7 @@ class Journal:
     def group(self) -> GroupCommit:
         """Return the thread that commits steps in groups, started on first use."""
         if self._group is None:
-            self._group = GroupCommit(_connect(self.path, "rw"), lambda error: self._error(error))
+            self._group = GroupCommit(connect(self.path, "rw"), lambda error: self._error(error))
         return self._group
 
     def _error(self, error: Exception) -> Exception:
@@ -319,7 +325,7 @@ class Journal:
         """Refuse what the header on disk did not show yet: it may stand in a WAL, or be about to be rolled back."""
         (application,) = self._db.execute("PRAGMA application_id").fetchone()
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        _refuse_unknown(self.path, application, version)
+        refuse_unknown(self.path, application, version)
 
     def compact(self) -> None:
         """Give the space of what was removed back to the file system."""
@@ -346,7 +352,7 @@ class Journal:
         try:
             yield
         except sqlite3.OperationalError as error:
-            raise _operational(self.path, error) from error
+            raise operational(self.path, error) from error
         except sqlite3.IntegrityError as error:
             raise JournalError(
                 "journal.record", f"journal: {self.path} holds a record of that identity already ({error}); refused"
@@ -473,51 +479,3 @@ def text_key(text: str) -> str:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _connect(path: Path, mode: Literal["rwc", "rw", "ro"]) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
-    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-
-
-def _check_header(path: Path) -> bool:
-    """Tell whether `path` has content; refuse, without opening it through SQLite, what is no journal we know."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(100)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise JournalError("journal.readonly", f"journal: cannot read {path}: {error.strerror}") from error
-    if not header:
-        return False
-    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
-        raise JournalError("journal.foreign", f"journal: {path} is not an orchestra journal; it is left as it is")
-    version, application = int.from_bytes(header[60:64], "big"), int.from_bytes(header[68:72], "big")
-    if not os.path.exists(f"{path}-journal"):  # else SQLite may roll the header back on opening: look again then
-        _refuse_unknown(path, application, version)
-    return True
-
-
-def _refuse_unknown(path: Path, application: int, version: int) -> None:
-    if application != _APPLICATION_ID:
-        raise JournalError("journal.foreign", f"journal: {path} is another program's SQLite file; it is left as it is")
-    if version > SCHEMA_VERSION:
-        raise JournalError(
-            "journal.newer",
-            f"journal: {path} was written by a newer orchestra (format {version}, this one knows {SCHEMA_VERSION}); "
-            "upgrade orchestra-mas to read it",
-        )
-
-
-def _operational(path: Path, error: sqlite3.OperationalError) -> JournalError:
-    text = str(error)
-    if "locked" in text or "busy" in text:
-        return JournalError("journal.locked", f"journal: {path} stayed locked by another program for 10 s")
-    if "readonly" in text or "unable to open" in text:
-        return JournalError(
-            "journal.readonly", f"journal: cannot write {path}: its folder or file is read-only or missing"
-        )
-    if "disk is full" in text or "disk I/O" in text:
-        return JournalError("journal.full", f"journal: cannot write {path}: {text}; nothing recorded so far is lost")
-    return JournalError("journal.corrupt", f"journal: {path} is damaged ({text}); it is left as it is")

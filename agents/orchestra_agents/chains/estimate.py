@@ -16,7 +16,7 @@ from orchestra_agents.models.contract import Json
 Grid: TypeAlias = NDArray[np.float64]
 
 _DROP = 1.9207  # half of the 95 % point of chi-squared with one degree of freedom
-_POINTS, _WIDTH, _SMALLEST_RHO = 241, 8.0, 1e-7
+_POINTS, _WIDTH, _SMALLEST_RHO = 121, 8.0, 1e-7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

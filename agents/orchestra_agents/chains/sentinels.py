@@ -74,7 +74,7 @@ class Sentinels:
 
     def _react(self, latest: SentinelAnswered, rule: AheadByK) -> str | None:
         """Climb where votes err together; return why the chain must stop where there is nothing left to climb."""
-        here = sum(one.rung == latest.rung for one in self._state.sentinels)
+        here = self._state.asked[latest.rung]
         is_suspicious = latest.copies and latest.right == 0
         if here < FEWEST or not (is_suspicious or _is_doubling(here)):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,6 +129,8 @@ class ChainState:
     margins: list[MarginChosen] = field(default_factory=list)
     rungs: list[RungChosen] = field(default_factory=list)
     sentinels: list[SentinelAnswered] = field(default_factory=list)
+    asked: Counter[str] = field(default_factory=Counter)
+    """How many sentinels were asked on each rung."""
     observed: dict[int, StepObserved] = field(default_factory=dict)
     """Effects of the steps after the latest snapshot, by step."""
     stopped: StepStopped | None = None
@@ -223,6 +226,7 @@ class ChainState:
                 self.rungs.append(record)
             case SentinelAnswered():
                 self.sentinels.append(record)
+                self.asked[record.rung] += 1
                 self._spend(record.spent)
             case StepObserved() if record.step >= self.snapshot_step:
                 self.observed[record.step] = record

@@ -283,7 +283,7 @@ class Driver:
     ) -> None:
         """Count the step's question, and its errors where the right action is known."""
         sums = self.state.sums
-        sums.questions.add(question.content())
+        question.count_in(sums.questions)
         if question.is_sampled:
             sums.sampled_votes += votes
             sums.sampled_agreeing += agreeing

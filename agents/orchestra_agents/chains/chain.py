@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from orchestra_agents.chains.codec import Codec
+from orchestra_agents.chains.distinct import Distinct
 from orchestra_agents.errors import InputError, RedFlag
 from orchestra_agents.flags import Check
 from orchestra_agents.models.contract import Completion, Json, Message, Prompt, Sampling, Truth, canonical_json
@@ -36,6 +37,14 @@ class Question:
     def is_sampled(self) -> bool:
         """Whether votes are samples without end, not the members of a jury that has each of them once."""
         return not isinstance(self.asked, Jury) or self.asked.size is None
+
+    def count_in(self, questions: Distinct) -> None:
+        """Take the question into those that were asked; what its messages begin with is often the same."""
+        asked = self.asked
+        if isinstance(asked, Prompt) and len(asked.messages) == 2:
+            questions.add(asked.messages[1].content, before=asked.messages[0].content)
+        else:
+            questions.add(self.content())
 
     def content(self) -> str:
         """Return the words of the question: those of its first form."""

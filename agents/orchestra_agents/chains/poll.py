@@ -109,6 +109,7 @@ class Poll:
         first = sampling if first_temperature is None else replace(sampling, temperature=first_temperature)
         self._is_uniform = first == sampling
         self._samplings = [replace(first, index=0)]
+        self._opened: tuple[AheadByK | None, Verdict] = (None, Undecided(1))
 
     def sampling(self, index: int) -> Sampling:
         """Return how sample `index` is drawn."""
@@ -135,10 +136,17 @@ class Poll:
             ModelError: A sample was not answered.
             BudgetExceeded: The next samples could pass a cap.
         """
-        tally = ballot.tally
-        while isinstance(verdict := rule(tally), Undecided):
+        tally, verdict = ballot.tally, self._opening(rule)
+        while isinstance(verdict, Undecided):
             await self._draw(question, ballot, verdict.shortfall, models)
+            verdict = rule(tally)
         return verdict
+
+    def _opening(self, rule: AheadByK) -> Verdict:
+        """Return what `rule` says before the first vote, which is the same step after step."""
+        if rule is not self._opened[0]:
+            self._opened = (rule, rule(Tally()))
+        return self._opened[1]
 
     async def _draw(self, question: Question, ballot: Ballot, count: int, models: Sequence[Model]) -> None:
         """Draw and count the next `count` samples."""

@@ -30,6 +30,7 @@ from orchestra_agents.journal.registry import dump, load
 _BUSY_TIMEOUT_MS = 10_000
 _PAGE = 500
 _INSERT_STEP = "INSERT INTO steps (key, body) VALUES (?, ?)"
+_PAGE_SIZE = 2048
 _STEP_BITS = 40
 """A step's key is its run's number and its own, in one integer: a third faster to insert than a key of two columns."""
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -186,7 +187,7 @@ class Journal:
                 step = key - keys.start
                 if step != first:
                     raise JournalError(
-                        "journal.corrupt", f"journal: step {first} of {run_id} is missing in {self.path}"
+                        "journal.corrupt", f"journal: {self.path} is damaged: step {first} of {run_id} is missing"
                     )
                 yield StepEntry(step, body, self._step(step, body))
                 first += 1
@@ -307,6 +308,7 @@ class Journal:
 
     def _prepare(self) -> None:
         """Create the tables in a new file, then switch to WAL; a file that is a journal already is left as it is."""
+        self._db.execute(f"PRAGMA page_size = {_PAGE_SIZE}")  # of a new file; half the default, and half of it to log
         with self.transaction():
             if self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                 self._check_format()

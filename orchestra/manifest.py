@@ -26,6 +26,7 @@ def manifest_of(plan: Plan, panel: Panel) -> dict[str, Json]:
         "choices": asdict(plan.choices),
         "prompts": VERSION,
         "base_url": plan.base_url,
+        **plan.text_dict(),
     }
 
 
@@ -38,6 +39,7 @@ def plan_of(manifest: Mapping[str, Json], budget: Budget) -> Plan:
         budget=budget,
         choices=Choices(**manifest["choices"]),
         base_url=manifest["base_url"],
+        **Plan.read_text_dict(manifest),
     )
 
 

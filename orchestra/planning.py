@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 from orchestra_agents.errors import InputError
 from orchestra_agents.ledger import Budget
 from orchestra_agents.models.contract import Json, Model, Sampling
+from orchestra_agents.verification import PYTHON, named
 from orchestra_agents.voting.ahead import LARGEST_K
-from orchestra_topologies.execution import WHOLE
-from orchestra_topologies.graph import TaskGraph
-from orchestra_topologies.router import Route, Topology, route
+from orchestra_topologies.execution import WHOLE, Conduct
+from orchestra_topologies.graph import Subtask, TaskGraph
+from orchestra_topologies.router import Route, Thresholds, Topology, route
 from orchestra_topologies.shape import Shape, shape_of
-from orchestra_topologies.synthesis import whole_answer
+from orchestra_topologies.synthesis import questions, whole_answer
 from orchestra_topologies.teams.team import Team, TeamName, choose_team
 from orchestra_topologies.wiring import ignored_edges
 
 FORMAT = 1
 """Version of the plan file."""
+STEP = 0.2
+"""What each re-route adds to the coupling (AdaptOrch, Algorithm 2)."""
+MOST_REROUTES = 5
+"""Most re-routes of one run (AdaptOrch, proposition 2)."""
 
 ModelSpec: TypeAlias = "str | Model | Sequence[str | Model] | Mapping[str, str | Model | Sequence[str | Model]]"
 """One model, a panel of them, or either by role; the role `worker` is everybody who has no role of his own."""
+
+
+Instruction = Literal["general", "software"]
+"""Which instruction a model decomposes by: any task, or a bug report with its repository (AdaptOrch, section 2.1)."""
+
+Proposed: TypeAlias = "TaskGraph | Mapping[str, Json]"
+Decomposer: TypeAlias = "str | PathLike[str] | Callable[[str], Proposed | Awaitable[Proposed]]"
+"""Who makes a graph of a text: a model by an `Instruction`, a graph file whose subtasks are used with the text as their
+goal, or a function of the text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +53,20 @@ class Choices:
     """Margin of the votable subtasks, at least 1; None is 3."""
     context: Literal["declared", "layers"] = "declared"
     """What a subtask of a hybrid run is shown: its declared inputs, or the answers of all earlier layers."""
+    fail_fast: bool = False
+    """Whether the first subtask that does not end ok cancels all others."""
+    timeout_s: float | None = None
+    """Seconds, from its first call on, until a subtask that says nothing else has failed, above 0."""
+    window: int | None = None
+    """Tokens that a prompt and its reply may take together, where the models do not say less; at least 64."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    """Where the router draws its lines."""
+    consistency: float = 0.7
+    """Similarity, in [0, 1], from which on answers to one question count as consistent."""
+    embedding: str | None = None
+    """Model that makes texts comparable, as `provider:model`; None compares their words."""
+    reroutes: int = MOST_REROUTES
+    """Further passes after answers that contradict each other, 0 to 5; the last one is hierarchical and stands."""
     seed: int = 0
     """Seed of the run's samples, at least 0."""
     temperature: float = 0.3
@@ -57,10 +87,32 @@ class Choices:
         _check_number("seed", self.seed, 0, 2**63 - 1)
         _check_number("max_tokens", self.max_tokens, 1, 2**31 - 1)
         _check_number("temperature", self.temperature, 0, 2, kind=(int, float))
+        _check_number("consistency", self.consistency, 0, 1, kind=(int, float))
+        _check_number("reroutes", self.reroutes, 0, MOST_REROUTES)
+        if self.window is not None:
+            _check_number("window", self.window, 64, 2**31 - 1)
+        if self.timeout_s is not None and not (_is_number(self.timeout_s) and 0 < self.timeout_s < math.inf):
+            raise InputError("timeout_s", f"must be a number of seconds above 0, got {self.timeout_s!r}")
+        if not isinstance(self.fail_fast, bool):
+            raise InputError("fail_fast", f"must be true or false, got {self.fail_fast!r}")
+        if self.embedding is not None and not (isinstance(self.embedding, str) and self.embedding.strip()):
+            raise InputError("embedding", f"must be a model's name, got {self.embedding!r}")
+        if not isinstance(self.thresholds, Thresholds):
+            object.__setattr__(self, "thresholds", _thresholds(self.thresholds))
 
     def sampling(self) -> Sampling:
         """Return how samples are drawn."""
         return Sampling(temperature=self.temperature, max_tokens=self.max_tokens, seed=self.seed)
+
+    def conduct(self) -> Conduct:
+        """Return how a graph is carried out."""
+        return Conduct(
+            context=self.context,
+            fail_fast=self.fail_fast,
+            timeout_s=self.timeout_s,
+            window=self.window,
+            consistency=self.consistency,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +131,15 @@ class Design:
     """Who answers each subtask, by id; with `single` also the whole task."""
     ignored_edges: tuple[tuple[str, str], ...] = ()
     """Edges along which the topology passes no upstream text."""
+    reroutes: int = 0
+    """Re-routes before this one."""
+    is_forced: bool = False
+    """Whether this is the last pass, whose result stands without a gate."""
+
+    @property
+    def stronger(self) -> float:
+        """What re-routes have added to the coupling of every edge."""
+        return round(STEP * self.reroutes, 6)
 
     @property
     def team(self) -> str:
@@ -99,16 +160,32 @@ class Design:
         return {"topology": self.topology, "team": self.team, "reason": self.reason, "winner": self.winner}
 
 
-def design(graph: TaskGraph, choices: Choices | None = None) -> Design:
+def design(graph: TaskGraph, choices: Choices | None = None, *, reroutes: int = 0) -> Design:
     """Return how `graph` will be answered; O(V + E).
+
+    Args:
+        graph: The subtasks.
+        choices: The user's.
+        reroutes: Passes whose answers contradicted each other; each raises the coupling by 0.2, at most to 1, and after
+            the last allowed one the topology is hierarchical (AdaptOrch, Algorithm 2 with holes 2 and 3).
 
     Raises:
         InputError: A team cannot answer a subtask, or something asked for is not built yet.
     """
     choices = choices or Choices()
     shape = shape_of(graph)
-    routed = route(shape)
+    if reroutes:
+        shape = replace(shape, coupling=min(1.0, round(shape.coupling + STEP * reroutes, 6)))
+    routed = route(shape, choices.thresholds)
     topology, reason = routed.topology, routed.reason
+    is_forced = 0 < choices.reroutes <= reroutes
+    if is_forced:
+        topology = "hierarchical"
+        reason = (
+            f"answers still contradict each other after {reroutes - 1} re-routes, so a lead reconciles them for good"
+        )
+    elif reroutes:
+        reason = f"re-route {reroutes}, because answers contradicted each other: {reason}"
     if choices.topology != "auto":
         topology, reason = choices.topology, f"asked for by the user; the route says {routed.topology}: {reason}"
     return Design(
@@ -118,27 +195,46 @@ def design(graph: TaskGraph, choices: Choices | None = None) -> Design:
         winner="route" if choices.topology == "auto" else "user",
         reason=reason,
         teams=_teams(graph, choices, topology),
-        ignored_edges=tuple(ignored_edges(graph)) if topology == "parallel" else (),
+        ignored_edges=tuple(ignored_edges(graph, STEP * reroutes)) if topology == "parallel" else (),
+        reroutes=reroutes,
+        is_forced=is_forced,
     )
 
 
 def _teams(graph: TaskGraph, choices: Choices, topology: Topology) -> dict[str, Team]:
     for subtask in graph:
-        for name in ("tools", "verify"):
-            if getattr(subtask, name):
-                raise InputError(f"subtasks[{subtask.id}].{name}", "is not built yet; remove it to run this graph")
+        if subtask.tools:
+            raise InputError(f"subtasks[{subtask.id}].tools", "is not built yet; remove it to run this graph")
+    _check_questions(graph)
     if topology == "single" and len(graph) > 1:
         answer = whole_answer(graph)
         return {WHOLE: choose_team(choices.team, answer, k=choices.k, field="team")}
     return {
-        subtask.id: choose_team(
-            subtask.team or ("auto" if choices.team == "vote" and not subtask.answer.votable else choices.team),
-            subtask.answer,
-            k=subtask.k or choices.k,
-            field=f"subtasks[{subtask.id}].team" if subtask.team else "team",
+        subtask.id: _selecting(
+            subtask,
+            choose_team(
+                subtask.team or ("auto" if choices.team == "vote" and not subtask.answer.votable else choices.team),
+                subtask.answer,
+                k=subtask.k or choices.k,
+                field=f"subtasks[{subtask.id}].team" if subtask.team else "team",
+            ),
         )
         for subtask in graph
     }
+
+
+def _selecting(subtask: Subtask, team: Team) -> Team:
+    return team if subtask.select is None else replace(team, select=subtask.select, samples=subtask.samples)
+
+
+def _check_questions(graph: TaskGraph) -> None:
+    """Refuse a question that is answered in different ways: such answers cannot be compared."""
+    for question, members in questions(graph).items():
+        first, *others = (graph[one] for one in members)
+        odd = next((other for other in others if other.answer != first.answer), None)
+        if odd is not None:
+            kinds = f"{odd.answer.kind}, but {first.id} answers it as another type, {first.answer.kind}"
+            raise InputError(f"subtasks[{odd.id}].answers", f"answers the question {question!r} as {kinds}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,8 +249,18 @@ class Plan:
     choices: Choices = field(default_factory=Choices)
     base_url: str | None = None
     """Where the models' server listens; None leaves it to the session and the provider."""
+    context: str = ""
+    """Material of a task that is text: its decomposer reads it, and so may every subtask."""
+    decomposer: Decomposer | None = None
+    """Who makes a graph of a task that is text; None is a model by the general instruction."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.task, TaskGraph):
+            for name, value in (("context", self.context), ("decomposer", self.decomposer)):
+                if value:
+                    raise InputError(name, "is for a task in words; a graph has its own")
+        elif isinstance(self.decomposer, str) and not _is_known(self.decomposer):
+            raise InputError("decomposer", f"must be general, software, a file or a function, got {self.decomposer!r}")
         if isinstance(self.task, str) and not self.task.strip():
             raise InputError("task", "is empty; give a task graph file, a plan file, or the task in words")
         if isinstance(self.task, str) and not self.task.isascii():
@@ -184,7 +290,33 @@ class Plan:
         """
         task = self.task if isinstance(self.task, str) else self.task.to_dict()
         values = {"plan": FORMAT, "task": task, "model": _named(self.model)}
-        return values | {"budget": asdict(self.budget), "choices": asdict(self.choices), "base_url": self.base_url}
+        values |= {"budget": asdict(self.budget), "choices": asdict(self.choices), "base_url": self.base_url}
+        return values | self.text_dict()
+
+    def text_dict(self) -> dict[str, Json]:
+        """Return as JSON what only a task in words has, defaults left out; `read_text_dict` reads it back."""
+        said: dict[str, Json] = {"context": self.context} if self.context else {}
+        if isinstance(self.decomposer, str) or callable(self.decomposer):
+            said["decomposer"] = self.decomposer if isinstance(self.decomposer, str) else named(self.decomposer)
+        elif self.decomposer is not None:
+            said["decomposer"] = {"file": str(self.decomposer)}
+        return said
+
+    @staticmethod
+    def read_text_dict(values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of `Plan` that `text_dict` wrote into `values`.
+
+        Raises:
+            InputError: They are of the wrong kind.
+        """
+        context, decomposer = values.get("context", ""), values.get("decomposer")
+        if not isinstance(context, str):
+            raise InputError("plan.context", f"must be a text, got {context!r}")
+        if isinstance(decomposer, dict) and list(decomposer) == ["file"] and isinstance(decomposer["file"], str):
+            decomposer = Path(decomposer["file"])
+        elif not isinstance(decomposer, str | None):
+            raise InputError("plan.decomposer", f"must be a text, null or {{file: PATH}}, got {decomposer!r}")
+        return {"context": context, "decomposer": decomposer}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
@@ -194,7 +326,12 @@ class Plan:
             InputError: A key is missing, unknown or of the wrong kind.
         """
         expected = {"plan", "task", "model", "budget", "choices"}
-        extra = sorted(set(values) - expected - {"base_url"} - {"shape", "route", "decision", "graph", "forecast"})
+        extra = sorted(
+            set(values)
+            - expected
+            - {"base_url", "context", "decomposer"}
+            - {"shape", "route", "decision", "graph", "forecast"}
+        )
         if extra or values.get("plan") != FORMAT or not expected <= set(values):
             raise InputError(
                 "plan", f"must be a plan file of format {FORMAT} with the keys {', '.join(sorted(expected))}"
@@ -212,6 +349,7 @@ class Plan:
             budget=_part(Budget, values, "budget"),
             choices=_part(Choices, values, "choices"),
             base_url=base_url,
+            **cls.read_text_dict(values),
         )
         _check_decision(plan, values.get("decision"))
         return plan
@@ -223,6 +361,8 @@ def plan(
     model: ModelSpec | None = None,
     budget: Budget | None = None,
     choices: Choices | None = None,
+    context: str = "",
+    decomposer: Decomposer | None = None,
 ) -> Plan:
     """Return the plan for `task`: pure and free, nothing is asked or written.
 
@@ -231,11 +371,21 @@ def plan(
         model: Name, panel of names, or either by role; None is the default model.
         budget: Caps; None caps nothing.
         choices: Topology, team, k and sampling where you want to decide them yourself.
+        context: Material of a task in words.
+        decomposer: Who makes a graph of a task in words: `general` or `software` (instructions for a model), a graph
+            file, or a function; None is `general`.
 
     Raises:
         InputError: The graph cannot be answered as asked.
     """
-    made = Plan(task=task, model=model, budget=budget or Budget(), choices=choices or Choices())
+    made = Plan(
+        task=task,
+        model=model,
+        budget=budget or Budget(),
+        choices=choices or Choices(),
+        context=context,
+        decomposer=decomposer,
+    )
     if isinstance(task, TaskGraph):
         design(task, made.choices)
     return made
@@ -259,19 +409,27 @@ def read_task(argument: str) -> TaskGraph | str | Plan:
     return TaskGraph.load(path)
 
 
-P = TypeVar("P", Budget, Choices)
+P = TypeVar("P", Budget, Choices, Thresholds)
 
 
 def _part(kind: type[P], values: Mapping[str, Any], key: str) -> P:
     """Return the part of a plan file that stands under `key`; the part checks its own values."""
-    known = [item.name for item in fields(kind)]
-    part = values[key]
-    if not isinstance(part, dict) or not set(part) <= set(known):
-        raise InputError(f"plan.{key}", f"must be a mapping with the keys {', '.join(known)}, got {part!r}")
     try:
-        return kind(**part)
+        return _made(kind, values[key], f"plan.{key}")
     except InputError as error:
-        raise InputError(f"plan.{key}", str(error)) from error
+        raise InputError(f"plan.{key}", str(error).removeprefix(f"plan.{key}: ")) from error
+
+
+def _thresholds(said: Json) -> Thresholds:
+    return _made(Thresholds, said, "thresholds")
+
+
+def _made(kind: type[P], said: Json, field: str) -> P:
+    """Return a settings value made of the mapping that a file or manifest holds."""
+    known = [item.name for item in fields(kind)]
+    if not isinstance(said, dict) or not set(said) <= set(known):
+        raise InputError(field, f"must be a mapping with the keys {', '.join(known)}, got {said!r}")
+    return kind(**said)
 
 
 def _check_decision(plan: Plan, decision: Json) -> None:
@@ -300,6 +458,14 @@ def _check_number(name: str, value: object, low: int, high: int, *, kind: type |
     if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:  # type: ignore[operator]
         wanted = "an integer" if kind is int else "a number"
         raise InputError(name, f"must be {wanted} from {low} to {high}, got {value!r}")
+
+
+def _is_known(decomposer: str) -> bool:
+    return decomposer in get_args(Instruction) or decomposer.startswith(PYTHON)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _peek(path: Path) -> Json:

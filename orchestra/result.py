@@ -39,6 +39,14 @@ class RunResult:
     """Status, answer and votes of one agent that answered for all subtasks; None in other topologies."""
     notes: list[str]
     """What you should know about how the run went."""
+    causes: list[dict[str, Json]]
+    """The subtasks that are themselves to blame, in DAG order: subtask, status, code, message, and whom they kept."""
+    reroutes: int
+    """Passes over the graph after the first, because answers contradicted each other; 0 to 5."""
+    synthesis: list[dict[str, Json]]
+    """What each pass came to: topology, coupling, what became of each question with several answers, the verdict."""
+    condensed: list[dict[str, Json]]
+    """Whose inputs were made to fit its context window, and how."""
 
     def as_dict(self) -> dict[str, Json]:
         """Return the result as the JSON document that the command line prints."""
@@ -67,6 +75,10 @@ def result_of(run_id: str, state: RunState, journal: Path) -> RunResult:
         ignored_edges=routed.ignored_edges if routed else [],
         whole=_subtask(whole) if whole is not None else None,
         notes=list(ended.notes) if ended else [],
+        causes=list(_causes(state)),
+        reroutes=max(state.passes, default=0),
+        synthesis=[state.passes[place].model_dump(mode="json") for place in sorted(state.passes)],
+        condensed=[record.model_dump(mode="json") for record in state.condensed.values()],
     )
 
 
@@ -82,6 +94,24 @@ def _subtasks(state: RunState) -> Iterator[tuple[str, dict[str, Json]]]:
     graph = graph_of(state)
     for subtask in graph["subtasks"] if graph else []:
         yield subtask["id"], _subtask(state.subtasks.get(subtask["id"]))
+
+
+def _causes(state: RunState) -> Iterator[dict[str, Json]]:
+    """Yield the roots of all that did not end ok, each with those it kept from ending."""
+    kept: dict[str, list[str]] = {}
+    graph = graph_of(state)
+    for subtask in graph["subtasks"] if graph else []:
+        record = state.subtasks.get(subtask["id"])
+        if record is not None and record.status != "ok" and record.covered_by is None:
+            root = (record.cause.because if record.cause else None) or record.node
+            kept.setdefault(root, [])
+            if root != record.node:
+                kept[root].append(record.node)
+    for root, others in kept.items():
+        record = state.subtasks.get(root)
+        if record is not None and record.cause is not None:
+            cause = {"code": record.cause.code, "message": record.cause.message}
+            yield {"subtask": root, "status": record.status, **cause, "kept": others}
 
 
 def _subtask(record: SubtaskEnded | None) -> dict[str, Json]:
@@ -100,6 +130,8 @@ def _subtask(record: SubtaskEnded | None) -> dict[str, Json]:
         values |= {"k": record.k, "margin": record.margin, "tally": record.tally}
     if record.cause is not None:
         values["cause"] = record.cause.model_dump()
+    if record.selected is not None:
+        values["selected"] = record.selected
     if record.covered_by is not None:
         values["covered_by"] = record.covered_by
     return values

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator, Callable
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.errors import GraphInterrupt
+from langgraph.types import Command
+
 from orchestra.drive_result import DriveResult
 from orchestra.driving import DriveHooks, Step, drive, resume_drive, stream_steps
 from orchestra.manifest import differences, manifest_of, plan_of
-from orchestra.performance import Approve, Performance, app
-from orchestra.planning import ModelSpec, Plan, design
+from orchestra.performance import Performance, app
+from orchestra.planning import Design, ModelSpec, Plan, design
 from orchestra.result import RunResult, result_of
 from orchestra.session import Session, new_run_id
 from orchestra_agents.errors import (
@@ -29,21 +34,26 @@ from orchestra_agents.journal.records import Record, RunEnded, RunResumed, RunSt
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import Entry, RunJournal, check_run_id
 from orchestra_agents.ledger import Budget
+from orchestra_agents.models.embeddings import Embedder
 from orchestra_agents.process import Process
 from orchestra_agents.sampler import Sampler
+from orchestra_agents.verification import check_runnable
 from orchestra_topologies.execution import Panel
 from orchestra_topologies.graph import TaskGraph
-from orchestra_topologies.synthesis import overall
 
-_ENDLESS = 1_000_000_000  # LangGraph's recursion limit; every loop of ours ends with the graph it settles
+ENDLESS = 1_000_000_000
+"""LangGraph's recursion limit; every loop of ours ends with the graph it settles."""
+
+Approve = Callable[[TaskGraph, Design], Awaitable[bool] | bool]
+"""Asked before anything is spent on a task graph; anything but True ends the run."""
+Invoke = Callable[[Performance], Awaitable[None]]
+"""Carries a performance through its LangGraph application."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
     """Who is asked and told during a run."""
 
-    approve: Approve | None = None
-    """Asked before spending; None approves."""
     watch: Callable[[Record], None] | None = None
     """Told every record after its commit."""
     accept_change: bool = False
@@ -58,6 +68,7 @@ async def run(
     session: Session | None = None,
     journal: Path | str | None = None,
     run_id: str | None = None,
+    approve: Approve | None = None,
     hooks: Hooks = Hooks(),
 ) -> RunResult:
     """Run a plan, a graph or a text to its end and return what it came to.
@@ -69,24 +80,32 @@ async def run(
         session: Owner of models, ledger and journal; None makes one for this run.
         journal: Journal file of a run without session; None keeps a temporary one.
         run_id: Name of the run; an existing one is resumed. None makes a new name.
+        approve: Shown the graph and its design before anything is spent on it; a LangGraph interrupt, and journaled: a
+            run that was stopped at the question asks again when it is resumed. None asks nobody.
         hooks: Who is asked and told on the way.
 
     Raises:
         InputError: The task, a model name or a choice is wrong; nothing was written.
         ManifestChanged: `run_id` was started with something else.
         RunOwned: Another live process is working on `run_id`.
+        RunDeclined: `approve` said no, or the run waits for an approval and nobody is asked.
     """
     plan = task if isinstance(task, Plan) else Plan(task=task)
     caps = (budget or Budget()).or_else(plan.budget)
     plan = replace(plan, model=model if model is not None else plan.model, budget=caps)
     if session is not None:
-        return await _run(plan, session, run_id or new_run_id(), hooks)
+        return await _run(plan, session, run_id or new_run_id(), hooks, approve)
     async with Session(journal=journal) as own:
-        return await _run(plan, own, run_id or new_run_id(), hooks)
+        return await _run(plan, own, run_id or new_run_id(), hooks, approve)
 
 
 async def resume(
-    run_id: str, *, session: Session, budget: Budget | None = None, hooks: Hooks = Hooks()
+    run_id: str,
+    *,
+    session: Session,
+    budget: Budget | None = None,
+    approve: Approve | None = None,
+    hooks: Hooks = Hooks(),
 ) -> RunResult | DriveResult:
     """Go on with a run or a chain where it stopped, from what its journal says; a finished one is returned as it is.
 
@@ -101,11 +120,16 @@ async def resume(
     if session.journal.kind(run_id) == "drive":
         watched = DriveHooks(accept_change=hooks.accept_change)
         return await resume_drive(run_id, session=session, budget=budget, hooks=watched)
-    return await resume_graph(run_id, session=session, budget=budget, hooks=hooks)
+    return await resume_graph(run_id, session=session, budget=budget, approve=approve, hooks=hooks)
 
 
 async def resume_graph(
-    run_id: str, *, session: Session, budget: Budget | None = None, hooks: Hooks = Hooks()
+    run_id: str,
+    *,
+    session: Session,
+    budget: Budget | None = None,
+    approve: Approve | None = None,
+    hooks: Hooks = Hooks(),
 ) -> RunResult:
     """Go on with a run of a graph or a text; see `resume`."""
     state = RunState.of(session.journal.entries(run_id))
@@ -116,7 +140,7 @@ async def resume_graph(
     plan = plan_of(state.manifest, budget or Budget())
     model = plan.model if session.model is None else session.model
     plan = replace(plan, model=model, base_url=session.base_url or plan.base_url)
-    return await _run(plan, session, run_id, hooks)
+    return await _run(plan, session, run_id, hooks, approve)
 
 
 async def stream(
@@ -169,23 +193,55 @@ def run_sync(task: Plan | TaskGraph | str | Process, **options: Any) -> RunResul
     raise InputError("run_sync", "an event loop is running here; write `await orchestra.run(...)` instead")
 
 
-async def _run(plan: Plan, session: Session, run_id: str, hooks: Hooks) -> RunResult:
+async def _run(plan: Plan, session: Session, run_id: str, hooks: Hooks, approve: Approve | None) -> RunResult:
+    async def alone(performance: Performance) -> None:
+        await _invoke(performance, approve)
+
+    return await perform_run(plan, session, run_id, hooks, alone, asks_first=approve is not None)
+
+
+async def _invoke(performance: Performance, approve: Approve | None) -> None:
+    """Go through the run's graph, asking `approve` where it interrupts."""
+    config: Any = {"recursion_limit": ENDLESS, "configurable": {"thread_id": performance.journal.run_id}}
+    if not performance.asks_first:
+        await app().ainvoke({}, config, context=performance)
+        return
+    graph = app(InMemorySaver())
+    said = await graph.ainvoke({}, config, context=performance)
+    while "__interrupt__" in said:
+        if approve is None:
+            raise RunDeclined(f"run {performance.journal.run_id!r} waits for approval; resume it with approve")
+        answer = approve(performance.graph, performance.design)
+        granted = (await answer if inspect.isawaitable(answer) else answer) is True
+        said = await graph.ainvoke(Command(resume=granted), config, context=performance)
+
+
+async def perform_run(
+    plan: Plan, session: Session, run_id: str, hooks: Hooks, invoke: Invoke, *, asks_first: bool
+) -> RunResult:
+    """Make one attempt at a run, carried through its LangGraph application by `invoke`, and return what it came to.
+
+    Raises:
+        InputError, ManifestChanged, RunOwned, RunDeclined: As `run`.
+    """
     check_run_id(run_id)
     subtasks = list(plan.task) if isinstance(plan.task, TaskGraph) else []
     if isinstance(plan.task, TaskGraph):
         design(plan.task, plan.choices)  # what cannot be answered as asked is refused before anything is written
+        _check_checks(plan.task)
     wanted = [subtask.model for subtask in subtasks if subtask.model is not None]
     panel = session.panel(plan.model, wanted=wanted, base_url=plan.base_url)
     panel.check_roles({subtask.role for subtask in subtasks if subtask.role is not None})
     session.check_prices(plan.budget, panel)
+    embedder = session.embedder(plan.choices.embedding, panel, base_url=plan.base_url)
     with session.journal.own(run_id) as journal:
         state = RunState.of(journal.entries())
         address = plan.base_url or state.manifest.get("base_url")
         plan = replace(plan, budget=plan.budget.or_else(Budget(**state.budget)), base_url=address)
         session.check_prices(plan.budget, panel)
-        attempt = _Attempt(plan, session, panel, journal, state)
+        attempt = _Attempt(plan, session, panel, journal, state, embedder)
         if attempt.begin(hooks):
-            await attempt.perform(hooks.approve)
+            await attempt.perform(invoke, asks_first=asks_first)
         return result_of(run_id, state, session.journal.path)
 
 
@@ -198,6 +254,7 @@ class _Attempt:
     panel: Panel
     journal: RunJournal
     state: RunState
+    embedder: Embedder | None
 
     def begin(self, hooks: Hooks) -> bool:
         """Record that the attempt begins; False if the run is finished already."""
@@ -223,14 +280,21 @@ class _Attempt:
             self.journal.append(RunResumed(at=at, evidence=evidence, budget=budget, changed=changed))
         return True
 
-    async def perform(self, approve: Approve | None) -> None:
+    async def perform(self, invoke: Invoke, *, asks_first: bool) -> None:
         """Go through the run's graph and record how it ended."""
         ledger = self.session.ledger(self.plan.budget, self.state.usage.as_cost())
         ledger.start()
         sampler = Sampler(
             self.panel.default, journal=self.journal, state=self.state, ledger=ledger, limit=self.session.limit
         )
-        performance = Performance(self.plan, approve, panel=self.panel, sampler=sampler, journal=self.journal)
+        performance = Performance(
+            self.plan,
+            asks_first=asks_first,
+            panel=self.panel,
+            sampler=sampler,
+            journal=self.journal,
+            embedder=self.embedder,
+        )
         loop = asyncio.get_running_loop()
         started = loop.time()
 
@@ -242,12 +306,15 @@ class _Attempt:
             )
 
         try:
-            await app().ainvoke({}, {"recursion_limit": _ENDLESS}, context=performance)
+            await invoke(performance)
         except asyncio.CancelledError:
             end("interrupted", "interrupted")
             raise
         except RunDeclined as error:
             end("interrupted", str(error))
+            raise
+        except GraphInterrupt:  # the LangGraph application around this run is to ask
+            end("interrupted", "waits for approval")
             raise
         except (ModelError, ModelUnavailable) as error:  # of the decomposition: no subtask can be blamed yet
             end("failed", f"{error.code}: {error}")
@@ -256,7 +323,18 @@ class _Attempt:
         except ExceptionGroup as group:
             raise _first(group) from group
         else:
-            end(overall(performance.outcomes), performance.stop.message if performance.stop else None)
+            end(performance.status(), performance.stop.message if performance.stop else None)
+
+
+def _check_checks(graph: TaskGraph) -> None:
+    """Refuse a graph whose answers could not be checked here."""
+    for subtask in graph:
+        if subtask.verify is not None:
+            try:
+                check_runnable(subtask.verify)
+            except InputError as error:
+                problem = str(error).removeprefix("verify: ")
+                raise InputError(f"subtasks[{subtask.id}].verify", problem) from error
 
 
 def _first(group: ExceptionGroup) -> Exception:

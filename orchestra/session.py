@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -19,7 +20,8 @@ from orchestra_agents.journal.sqlite import Durability, Journal
 from orchestra_agents.ledger import Budget, Cost, Ledger
 from orchestra_agents.limit import CallLimit
 from orchestra_agents.models.contract import Model
-from orchestra_agents.models.names import resolve
+from orchestra_agents.models.embeddings import Embedder
+from orchestra_agents.models.names import resolve, resolve_embedder
 from orchestra_topologies.execution import Panel
 
 _IN_PROCESS = frozenset({"embedded", "gguf", "simulated", "scripted"})
@@ -70,6 +72,7 @@ class Session:
         self._journal: Journal | None = None
         self._ledger: Ledger | None = None
         self._models: dict[tuple[str, str | None], Model] = {}
+        self._embedders: dict[tuple[str, str | None], Embedder] = {}
         self._limits: WeakKeyDictionary[asyncio.AbstractEventLoop, CallLimit] = WeakKeyDictionary()
 
     async def __aenter__(self) -> Self:
@@ -78,7 +81,10 @@ class Session:
     async def __aexit__(self, *_: object) -> None:
         for model in self._models.values():
             await model.aclose()
+        for embedder in self._embedders.values():
+            await embedder.aclose()
         self._models.clear()
+        self._embedders.clear()
         if self._journal is not None:
             self._journal.close()
             self._journal = None
@@ -127,6 +133,30 @@ class Session:
             if model.name.partition(":")[0] not in _FREE:
                 problem = f"the price of {model.name} is not known here; cap calls or tokens instead"
                 raise InputError("budget.usd", problem)
+
+    def embedder(self, name: str | None, panel: Panel, *, base_url: str | None = None) -> Embedder | None:
+        """Return who makes embeddings, None where nobody is asked to.
+
+        Args:
+            name: `provider:model`.
+            panel: The models of the run; an address given for their server is that of an embedder of their provider.
+            base_url: Where that server listens, in place of the session's.
+
+        Raises:
+            InputError: The name is malformed, or its provider serves no embeddings.
+            ModelUnavailable: A key is missing.
+        """
+        if name is None:
+            return None
+        provider = re.split("[:/]", name.strip(), maxsplit=1)[0].lower()
+        is_theirs = any(model.name.partition(":")[0] == provider for model in panel.everyone())
+        address = (base_url or self.base_url) if is_theirs else None
+        key = (name, address)
+        if key not in self._embedders:
+            self._embedders[key] = resolve_embedder(
+                name, environ=self._environ, base_url=address, concurrency=self._concurrency
+            )
+        return self._embedders[key]
 
     def panel(self, spec: ModelSpec | None, *, wanted: Iterable[str] = (), base_url: str | None = None) -> Panel:
         """Return the models that `spec`, or else the session's default, describes.

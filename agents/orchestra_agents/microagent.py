@@ -46,6 +46,18 @@ class Decision:
     """Votes by canonical answer."""
     reason: str = ""
     """Why it was not decided."""
+    flag: str = ""
+    """Why the last flagged sample was discarded, where nothing was decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """A reply that counts."""
+
+    canonical: str
+    """The answer's canonical form."""
+    value: Json
+    """The typed answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +69,14 @@ class Microagent:
         rule: When the vote is over.
         sampling: How samples are drawn; the answer's schema is added to it.
         red_flag: Further reasons to discard a reply, beside truncation and what the answer type cannot read.
+        is_serial: Whether samples are drawn one after the other instead of as many at once as could decide.
     """
 
     sampler: Sampler
     rule: Rule
     sampling: Sampling
     red_flag: Check | None = None
+    is_serial: bool = False
 
     async def decide(self, question: Question) -> Decision:
         """Vote on `question`: as many samples at once as could decide, counted in index order, until the rule ends it.
@@ -74,14 +88,14 @@ class Microagent:
             BudgetExceeded: A call could pass a cap; likewise.
             JournalError: A reply could not be recorded.
         """
-        tally, drawn = Tally(), 0
+        tally, drawn, flag = Tally(), 0, ""
         values: dict[str, Json] = {}
         while isinstance(verdict := self.rule(tally), Undecided):
             batch = await self._draw(question, range(drawn, drawn + verdict.shortfall))
             drawn += len(batch)
             for vote in batch:
-                if vote is None:
-                    tally.flagged += 1
+                if isinstance(vote, str):
+                    tally.flagged, flag = tally.flagged + 1, vote
                 else:
                     values.setdefault(vote.canonical, vote.value)
                     tally.add(vote.canonical)
@@ -94,12 +108,23 @@ class Microagent:
             margin=margin,
             tally=tally.counts,
             reason=verdict.reason if isinstance(verdict, Capped) else "",
+            flag="" if isinstance(verdict, Decided) else flag,
         )
 
-    async def _draw(self, question: Question, indices: range) -> list[_Vote | None]:
-        """Return the votes of a batch in index order, None for a flagged reply."""
+    async def candidates(self, question: Question, indices: range) -> list[Vote | None]:
+        """Draw the samples `indices` of `question` without counting them; None stands for a flagged one.
 
-        async def one(index: int) -> _Vote | OrchestraError | None:
+        Raises:
+            ModelError, BudgetExceeded, JournalError: As in `decide`.
+        """
+        return [None if isinstance(vote, str) else vote for vote in await self._draw(question, indices)]
+
+    async def _draw(self, question: Question, indices: range) -> list[Vote | str]:
+        """Return the votes of a batch in index order; of a flagged reply, why it does not count."""
+        if self.is_serial:
+            return [await self._vote(question, index) for index in indices]
+
+        async def one(index: int) -> Vote | str | OrchestraError:
             try:
                 return await self._vote(question, index)
             except OrchestraError as error:
@@ -116,7 +141,7 @@ class Microagent:
                 raise result
         return [result for result in results if not isinstance(result, OrchestraError)]
 
-    async def _vote(self, question: Question, index: int) -> _Vote | None:
+    async def _vote(self, question: Question, index: int) -> Vote | str:
         """Draw sample `index`, put to its model in the form that suits it."""
         answer = question.answer
         prompt, read = question.prompt, answer.read
@@ -129,16 +154,8 @@ class Microagent:
             flags = flags | self.red_flag
         sample = await self.sampler.draw(question.node, prompt, sampling, offset=question.offset, red_flag=flags)
         if sample.flag is not None:
-            return None
+            return sample.flag
         if sample.opaque is not None:
-            return _Vote(sample.opaque, sample.opaque)
+            return Vote(sample.opaque, sample.opaque)
         value = read(sample.text)
-        return _Vote(answer.canonical(value), value)
-
-
-@dataclass(frozen=True, slots=True)
-class _Vote:
-    """A reply that counts."""
-
-    canonical: str
-    value: Json
+        return Vote(answer.canonical(value), value)

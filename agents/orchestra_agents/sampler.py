@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from orchestra_agents.booking import Retries, worst_cost
 from orchestra_agents.errors import BudgetExceeded, ModelError, ModelUnavailable
 from orchestra_agents.flags import Check
-from orchestra_agents.journal.records import Asked, CallFailed, Sampled
+from orchestra_agents.journal.records import Asked, CallFailed, Embedded, Sampled
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import RunJournal, text_key
 from orchestra_agents.ledger import Cost, Ledger, Reservation
@@ -21,6 +23,11 @@ from orchestra_agents.models.contract import (
     Sampling,
     digest,
 )
+from orchestra_agents.models.embeddings import Embedder, Embeddings
+
+T = TypeVar("T", Completion, Embeddings)
+W = TypeVar("W")
+_AS_TEXTS = "embedding"  # the policy of a request for vectors, which has none
 
 
 def _ignore() -> None:
@@ -90,11 +97,71 @@ class Sampler:
         try:
             tell, self._tell = self._tell, _ignore
             tell()
-            completion, seconds = await self._ask(model, prompt, sampling, identity, reservation)
+
+            async def call() -> Completion:
+                [completion] = await model.sample(prompt, sampling, 1)
+                return completion
+
+            completion, seconds = await self._ask(call, identity, reservation)
         finally:
             self._limit.release()
             reservation.release()
         return self._keep(identity, completion, red_flag(completion), seconds)
+
+    async def embed(self, node: str, texts: Sequence[str], embedder: Embedder) -> list[list[float]]:
+        """Return a vector for each of `texts`, asked for `node`; recorded ones are not asked again.
+
+        Raises:
+            BudgetExceeded: The call could pass a cap; nothing was asked.
+            ModelError: The server did not answer.
+        """
+        identity = Asked(node=node, input=digest(list(texts)), model=embedder.name, policy=_AS_TEXTS, index=0)
+        recorded = self.state.embedding(identity.sample())
+        if recorded is not None:
+            return list(json.loads(self._journal.journal.blob(recorded.text)))
+        reservation = await self._turn(Cost(calls=1, tokens=sum(len(text.encode()) for text in texts)))
+        try:
+            made, seconds = await self._ask(lambda: embedder.embed(texts), identity, reservation)
+        finally:
+            self._limit.release()
+            reservation.release()
+        vectors = json.dumps(made.vectors, separators=(",", ":"))
+        self._journal.append(
+            Embedded(
+                **identity.model_dump(),
+                text=text_key(vectors),
+                input_tokens=made.usage.input_tokens,
+                estimated=made.usage.estimated,
+                attempts=made.attempts,
+                calls=made.calls,
+                seconds=round(seconds, 6),
+            ),
+            text=vectors,
+        )
+        return [list(vector) for vector in made.vectors]
+
+    async def in_time(self, work: Awaitable[W]) -> W:
+        """Return what `work`, which is no call, gives before the run's time is up.
+
+        Raises:
+            BudgetExceeded: Time is up.
+        """
+        self._ledger.start()
+        try:
+            async with asyncio.timeout(self._ledger.seconds_left()) as deadline:
+                return await work
+        except TimeoutError as error:
+            if deadline.expired():
+                raise BudgetExceeded("seconds", needed=0, left=0) from error
+            raise
+
+    def check_room(self, worst: Cost) -> None:
+        """Refuse work that would take `worst` and could pass a cap.
+
+        Raises:
+            BudgetExceeded: It could.
+        """
+        self._ledger.reserve(worst).release()
 
     async def _turn(self, worst: Cost) -> Reservation:
         """Wait for room in the budget, then for a slot; time that is up meanwhile ends the wait."""
@@ -113,9 +180,9 @@ class Sampler:
         return reservation
 
     async def _ask(
-        self, model: Model, prompt: Prompt, sampling: Sampling, identity: Asked, reservation: Reservation
-    ) -> tuple[Completion, float]:
-        """Make the call, recorded before and booked after, and return the completion and its seconds."""
+        self, call: Callable[[], Awaitable[T]], identity: Asked, reservation: Reservation
+    ) -> tuple[T, float]:
+        """Make the call, recorded before and booked after, and return what it gives and its seconds."""
         loop = asyncio.get_running_loop()
         self._journal.append(identity)
         started = loop.time()
@@ -123,7 +190,7 @@ class Sampler:
         try:
             async with asyncio.timeout(self._ledger.seconds_left()) as deadline:
                 with retries.counted():
-                    [completion] = await model.sample(prompt, sampling, 1)
+                    made = await call()
         except (ModelError, ModelUnavailable, BudgetExceeded) as error:
             attempts, calls, unknown = retries.tried(error)
             counts = {"attempts": attempts, "calls": calls, "unknown": unknown}
@@ -137,9 +204,9 @@ class Sampler:
             raise
         finally:
             retries.release()
-        tokens = completion.usage.input_tokens + completion.usage.output_tokens
-        reservation.commit(Cost(calls=completion.calls, tokens=tokens))
-        return completion, loop.time() - started
+        tokens = made.usage.input_tokens + made.usage.output_tokens
+        reservation.commit(Cost(calls=made.calls, tokens=tokens))
+        return made, loop.time() - started
 
     def _keep(self, identity: Asked, completion: Completion, flag: str | None, seconds: float) -> Sample:
         text = completion.text.encode("utf-8", "replace").decode()

@@ -29,6 +29,10 @@ ModelOption = Annotated[
     typer.Option("--model", help="provider:model; repeat for a panel, or role=provider:model for one role."),
 ]
 BaseUrlOption = Annotated[str | None, typer.Option("--base-url", help="Address of an OpenAI-compatible server.")]
+DecomposerOption = Annotated[
+    str | None, typer.Option(help="Who splits a task in words: general or software (a model), or a graph file.")
+]
+ContextOption = Annotated[list[Path] | None, typer.Option(help="Text file that a task in words may use; repeat.")]
 JournalOption = Annotated[Path | None, typer.Option("--journal", help="Journal file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 CallsOption = Annotated[int | None, typer.Option("--budget-calls", help="Most calls.")]

@@ -9,15 +9,15 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 from rich.console import Console
 
-from orchestra.cli.common import BaseUrlOption, JsonOption, ModelOption, print_json
+from orchestra.cli.common import BaseUrlOption, ContextOption, DecomposerOption, JsonOption, ModelOption, print_json
 from orchestra.decomposition import decompose
 from orchestra.panel import parse_models
-from orchestra.planning import Choices, Plan, design, read_task
+from orchestra.planning import Choices, Instruction, Plan, design, read_task
 from orchestra.report.text import plan_view
 from orchestra.session import Session
 from orchestra_agents.errors import InputError, ModelError
@@ -34,6 +34,8 @@ def plan_command(
     topology: Annotated[str, typer.Option(help="auto, single, sequential, parallel, hierarchical or hybrid.")] = "auto",
     team: Annotated[str, typer.Option(help="auto, solo or vote.")] = "auto",
     k: Annotated[str | None, typer.Option("--k", help="Margin of the votable subtasks, or auto.")] = None,
+    decomposer: DecomposerOption = None,
+    context: ContextOption = None,
     base_url: BaseUrlOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the plan to this file; `run` executes exactly it.")
@@ -42,7 +44,8 @@ def plan_command(
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the plan as a Mermaid flowchart.")] = False,
 ) -> None:
     """Show shape, route and reason. Spends nothing when given a graph file."""
-    plan = planned(task, model, {"topology": topology, "team": team, "k": k})
+    asked = {"topology": topology, "team": team, "k": k}
+    plan = planned(task, model, asked, decomposer=decomposer, context=context or ())
     plan = replace(plan, base_url=base_url or plan.base_url)
     graph = plan.task
     if isinstance(graph, str):
@@ -60,7 +63,7 @@ def plan_command(
         "graph": graph.to_dict(),
     }
     if out is not None:
-        _write(out, replace(plan, task=graph).to_dict() | document)
+        _write(out, replace(plan, task=graph, context="", decomposer=None).to_dict() | document)
     if json_:
         print_json(document)
     elif mermaid:
@@ -70,19 +73,33 @@ def plan_command(
         Console(highlight=False).print(plan_view(graph, made))
 
 
-def planned(task: str, model: Sequence[str] | None, asked: Mapping[str, Json]) -> Plan:
+def planned(
+    task: str,
+    model: Sequence[str] | None,
+    asked: Mapping[str, Json],
+    *,
+    decomposer: str | None = None,
+    context: Sequence[Path] = (),
+) -> Plan:
     """Return the plan that command-line arguments describe; what they say overrides a plan file.
 
     Args:
         task: A file, or the task in words.
         model: The `--model` arguments.
         asked: Choices by name; what is None or `auto` was not asked for.
+        decomposer: An instruction, or a graph file.
+        context: Text files that a task in words may use.
 
     Raises:
         InputError: An argument is wrong.
     """
     read = read_task(task)
     plan = read if isinstance(read, Plan) else Plan(task=read)
+    if decomposer is not None:
+        is_named = decomposer in get_args(Instruction)
+        plan = replace(plan, decomposer=decomposer if is_named else Path(decomposer))
+    if context:
+        plan = replace(plan, context="\n\n".join(map(_text, context)))
     given = {name: value for name, value in asked.items() if value not in (None, "auto")}
     if "k" in given:
         given["k"] = parse_k(str(given["k"]))
@@ -104,8 +121,22 @@ def parse_k(text: str) -> int:
 async def _decomposed(plan: Plan) -> TaskGraph:
     with tempfile.TemporaryDirectory(prefix="orchestra-") as folder:
         async with Session(base_url=plan.base_url, journal=Path(folder) / "journal.db") as session:
-            made = await decompose(str(plan.task), model=plan.model, session=session, choices=plan.choices)
+            made = await decompose(
+                str(plan.task),
+                model=plan.model,
+                session=session,
+                choices=plan.choices,
+                context=plan.context,
+                decomposer=plan.decomposer,
+            )
             return made.graph
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("--context", f"cannot read {path} as UTF-8 text") from error
 
 
 def _write(path: Path, document: Json) -> None:

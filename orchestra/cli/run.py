@@ -17,6 +17,8 @@ from orchestra.cli.common import (
     EXIT_CODES,
     BaseUrlOption,
     CallsOption,
+    ContextOption,
+    DecomposerOption,
     JournalOption,
     JsonOption,
     ModelOption,
@@ -32,18 +34,18 @@ from orchestra.cli.common import (
 )
 from orchestra.cli.drive import resume_drive_command
 from orchestra.cli.plan import planned
-from orchestra.performance import Approve
-from orchestra.planning import Design
+from orchestra.planning import Design, Plan
 from orchestra.report.progress import RunProgress
 from orchestra.report.text import plan_view, result_view, stderr_console
 from orchestra.result import RunResult, result_of
-from orchestra.running import Hooks, resume_graph
+from orchestra.running import Approve, Hooks, resume_graph
 from orchestra.running import run as run_plan
 from orchestra.session import Session, new_run_id
 from orchestra_agents.errors import InputError, RunDeclined
-from orchestra_agents.journal.records import Record
+from orchestra_agents.journal.records import Condensed, Decomposed, Record, Routed
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import Journal
+from orchestra_agents.models.contract import Json
 from orchestra_agents.tracing import log_record
 from orchestra_topologies.graph import TaskGraph
 
@@ -73,6 +75,12 @@ def run_command(
     budget_tokens: TokensOption = None,
     budget_usd: UsdOption = None,
     budget_seconds: SecondsOption = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Let the first failure cancel all others.")] = False,
+    timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds until a subtask has failed.")] = None,
+    window: Annotated[int | None, typer.Option("--window", help="Tokens of the models' context window.")] = None,
+    embedding: Annotated[str | None, typer.Option("--embedding", help="provider:model that compares texts.")] = None,
+    decomposer: DecomposerOption = None,
+    context: ContextOption = None,
     base_url: BaseUrlOption = None,
     journal: JournalOption = None,
     run_id: Annotated[str | None, typer.Option("--run-id", help="Name of the run; an existing one is resumed.")] = None,
@@ -82,19 +90,26 @@ def run_command(
 ) -> None:
     """Run a task and print each subtask's answer with its votes."""
     budget = make_budget(budget_calls, budget_tokens, budget_usd, budget_seconds)
-    asked = {"topology": topology, "team": team, "k": k, "seed": seed}
-    plan = planned(task, model, asked | {"temperature": temperature, "max_tokens": max_tokens})
+    asked: dict[str, Json] = {"topology": topology, "team": team, "k": k, "seed": seed, "fail_fast": fail_fast or None}
+    asked |= {"temperature": temperature, "max_tokens": max_tokens}
+    asked |= {"timeout_s": timeout, "window": window, "embedding": embedding}
+    plan = planned(task, model, asked, decomposer=decomposer, context=context or ())
     plan = replace(plan, budget=budget.or_else(plan.budget), base_url=base_url or plan.base_url)
-    if approve and not sys.stdin.isatty():
-        raise InputError("--approve", "needs a terminal to ask on")
+    _check_terminal(approve)
     progress, name = RunProgress(stderr_console()), run_id or new_run_id()
     session = make_session(journal, None, None)
-    hooks = Hooks(approve=_approver(progress, ask=approve, quiet=json_, k=k), accept_change=accept_change)
-    _carry_out(
-        lambda told: run_plan(plan, session=session, run_id=name, hooks=replace(hooks, watch=told)),
-        _Run(name, session, progress),
-        as_json=json_,
-    )
+    hooks = Hooks(accept_change=accept_change)
+    shown = _PlanShown(plan, progress.console, k=k, is_quiet=json_ or approve)
+
+    def start(told: Callable[[Record], None]) -> Coroutine[Any, Any, RunResult]:
+        def watch(record: Record) -> None:
+            shown.watch(record)
+            told(record)
+
+        approver = _approver(progress) if approve else None
+        return run_plan(plan, session=session, run_id=name, approve=approver, hooks=replace(hooks, watch=watch))
+
+    _carry_out(start, _Run(name, session, progress), as_json=json_)
 
 
 def resume_command(
@@ -105,6 +120,7 @@ def resume_command(
     budget_usd: UsdOption = None,
     budget_seconds: SecondsOption = None,
     base_url: BaseUrlOption = None,
+    approve: Annotated[bool, typer.Option("--approve", help="Ask, where the run waits for an approval.")] = False,
     json_: JsonOption = False,
 ) -> None:
     """Go on with a run where it stopped; a finished one prints its result and asks nothing."""
@@ -113,10 +129,12 @@ def resume_command(
         is_chain = opened.kind(run_id) == "drive"
     if is_chain:
         resume_drive_command(run_id, journal=journal, base_url=base_url, budget=budget, as_json=json_)
-    session = make_session(journal, None, base_url)
+    _check_terminal(approve)
+    session, progress = make_session(journal, None, base_url), RunProgress(stderr_console())
+    approver = _approver(progress) if approve else None
     _carry_out(
-        lambda told: resume_graph(run_id, session=session, budget=budget, hooks=Hooks(watch=told)),
-        _Run(run_id, session, RunProgress(stderr_console())),
+        lambda told: resume_graph(run_id, session=session, budget=budget, approve=approver, hooks=Hooks(watch=told)),
+        _Run(run_id, session, progress),
         as_json=json_,
     )
 
@@ -157,15 +175,39 @@ def _stored(run: _Run) -> RunResult:
         return result_of(run.run_id, RunState.of(journal.entries(run.run_id)), journal.path)
 
 
-def _approver(progress: RunProgress, *, ask: bool, quiet: bool, k: str | None) -> Approve:
-    """Return what shows the plan before the first call, and asks whether to go on if that is wanted."""
+@dataclass(slots=True)
+class _PlanShown:
+    """Shows the plan as soon as it stands, and what becomes of it."""
 
-    async def approve(graph: TaskGraph, made: Design) -> bool:
-        if ask or not quiet:
-            progress.console.print(plan_view(graph, made))
-        _hint(k, graph, progress.console)
-        if not ask:
-            return True
+    plan: Plan
+    console: Console
+    k: str | None
+    is_quiet: bool
+
+    def watch(self, record: Record) -> None:
+        """Show what `record` decides."""
+        match record:
+            case Decomposed():
+                self.plan = replace(self.plan, task=TaskGraph.from_dict(record.graph), context="", decomposer=None)
+            case Routed() if isinstance(self.plan.task, TaskGraph) and not record.reroutes:
+                _hint(self.k, self.plan.task, self.console)
+                if not self.is_quiet:
+                    self.console.print(plan_view(self.plan.task, self.plan.design))
+            case Routed() | Condensed():
+                told = record.decision["reason"] if isinstance(record, Routed) else record.reason
+                self.console.print(str(told), markup=False)
+
+
+def _check_terminal(approve: bool) -> None:
+    if approve and not sys.stdin.isatty():
+        raise InputError("--approve", "needs a terminal to ask on")
+
+
+def _approver(progress: RunProgress) -> Approve:
+    """Return what shows the plan and asks whether to go on."""
+
+    def approve(graph: TaskGraph, made: Design) -> bool:
+        progress.console.print(plan_view(graph, made))
         asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)  # so that Ctrl-C ends the question, too
         with progress.paused():
             try:

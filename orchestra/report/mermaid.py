@@ -1,9 +1,12 @@
-"""A plan as a Mermaid flowchart: the topology's own nodes and edges, and the subtasks beside them."""
+"""A plan as a Mermaid flowchart: the control loop with the topology's rounds in it, and the subtasks beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from langchain_core.runnables.graph import Graph
+
+from orchestra.performance import app
 from orchestra.planning import Design
 from orchestra_topologies.catalog import TOPOLOGIES
 from orchestra_topologies.graph import TaskGraph
@@ -17,20 +20,34 @@ def mermaid(graph: TaskGraph, made: Design, *, status: Mapping[str, str] | None 
         made: How they will be answered.
         status: What became of each subtask, by id, where they ran.
     """
-    return "\n".join(["flowchart TD", *_topology(made), *_subtasks(graph, status or {})]) + "\n"
+    return "\n".join(["flowchart TD", *_run(made), *_subtasks(graph, status or {})]) + "\n"
 
 
-def _topology(made: Design) -> Iterator[str]:
-    yield f'  subgraph topology["{made.topology} x {_label(made.team)}"]'
-    drawn = TOPOLOGIES[made.topology]().compile().get_graph()
-    numbers = {name: f"t{number}" for number, name in enumerate(drawn.nodes)}
+def _run(made: Design) -> Iterator[str]:
+    """Yield the control loop, with the nodes of the topology chosen in the place of all five."""
+    loop = app().get_graph()
+    numbers = {name: f"r{number}" for number, name in enumerate(loop.nodes) if name not in TOPOLOGIES}
     for name, number in numbers.items():
-        yield f'    {number}["{_label(name.strip("_"))}"]'
-    for edge in drawn.edges:
-        arrow = "-.->" if edge.conditional else "-->"
-        label = f"|{_label(str(edge.data))}|" if edge.data else ""
-        yield f"    {numbers[edge.source]} {arrow}{label} {numbers[edge.target]}"
+        yield f'  {number}["{_label(name.strip("_"))}"]'
+    yield f'  subgraph topology["{made.topology} x {_label(made.team)}"]'
+    yield from _drawn(TOPOLOGIES[made.topology]().compile().get_graph(), prefix="t", indent="    ")
     yield "  end"
+    yield from _edges(loop, numbers | {made.topology: "topology"}, indent="  ")
+
+
+def _drawn(graph: Graph, *, prefix: str, indent: str) -> Iterator[str]:
+    numbers = {name: f"{prefix}{number}" for number, name in enumerate(graph.nodes)}
+    for name, number in numbers.items():
+        yield f'{indent}{number}["{_label(name.strip("_"))}"]'
+    yield from _edges(graph, numbers, indent=indent)
+
+
+def _edges(graph: Graph, numbers: Mapping[str, str], *, indent: str) -> Iterator[str]:
+    for edge in graph.edges:
+        if edge.source in numbers and edge.target in numbers:
+            arrow = "-.->" if edge.conditional else "-->"
+            label = f"|{_label(str(edge.data))}|" if edge.data and str(edge.data) != edge.target else ""
+            yield f"{indent}{numbers[edge.source]} {arrow}{label} {numbers[edge.target]}"
 
 
 def _subtasks(graph: TaskGraph, status: Mapping[str, str]) -> Iterator[str]:

@@ -67,7 +67,7 @@ class RunProgress:
                 self.console.print(Text(record.reason))
                 self._bar.update(self._task, total=len(record.graph["subtasks"]))
             case Routed():
-                self._bar.update(self._task, total=record.shape["subtasks"], description="running")
+                self._bar.update(self._task, completed=0, total=record.shape["subtasks"], description="running")
             case SubtaskStarted():
                 self._working[record.node] = None
                 self._describe()

@@ -15,6 +15,7 @@ from orchestra_topologies.graph import TaskGraph
 
 _STYLES = {"ok": "green", "failed": "red", "undecided": "yellow", "skipped": "dim", "cancelled": "dim"}
 _MOST_ROWS = 200
+_MOST_NAMED = 5
 
 
 def plan_view(graph: TaskGraph, made: Design) -> RenderableType:
@@ -59,10 +60,19 @@ def result_view(result: RunResult) -> RenderableType:
         Text(),
         Text.assemble(("answer  ", "bold"), _shown(result.answer)),
         Text.assemble(("status  ", "bold"), result.status),
+        *(Text.assemble(("cause   ", "bold"), _cause(cause)) for cause in result.causes[:_MOST_ROWS]),
         *(Text.assemble(("note    ", "bold"), note) for note in result.notes),
         Text.assemble(("usage   ", "bold"), took),
         Text.assemble(("run     ", "bold"), f"{result.run_id}, answered by {kind}, recorded in {result.journal}"),
     )
+
+
+def _cause(cause: dict[str, Json]) -> str:
+    """Return a root cause as one line, with whom it kept from ending."""
+    kept = cause["kept"]
+    more = f" and {len(kept) - _MOST_NAMED} more" if len(kept) > _MOST_NAMED else ""
+    others = f" (and with it {', '.join(kept[:_MOST_NAMED])}{more})" if kept else ""
+    return f"{cause['subtask']} {cause['status']}{others}: {cause['message']}"
 
 
 def votes_text(subtask: dict[str, Json]) -> str:

@@ -114,7 +114,7 @@ async def test_a_lead_without_a_usable_briefing_is_noted(tmp_path: Path) -> None
     plan = orchestra.plan(graph, model=mute, choices=orchestra.Choices(topology="hierarchical"))
     result = await orchestra.run(plan, journal=tmp_path / "j.db")
     assert result.status == "ok"
-    assert "no usable briefing" in result.notes[0]
+    assert "no usable plan" in result.notes[0]
 
 
 async def test_one_agent_says_what_of_the_subtasks_did_not_apply(tmp_path: Path) -> None:
@@ -142,6 +142,6 @@ async def test_a_proposal_of_too_many_subtasks_is_refused(tmp_path: Path) -> Non
 
 async def test_a_model_for_a_role_that_nobody_has_is_refused(tmp_path: Path) -> None:
     """A mistyped role is named with the roles there are, and nothing is written."""
-    with pytest.raises(orchestra.InputError, match="'leed'; roles here are worker, decomposer, lead"):
+    with pytest.raises(orchestra.InputError, match="'leed'; roles here are worker, arbiter, decomposer, judge, lead"):
         await orchestra.run(question(), model={"worker": "simulated", "leed": "simulated"}, journal=tmp_path / "j.db")
     assert os.listdir(tmp_path) == []

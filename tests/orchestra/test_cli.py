@@ -155,7 +155,7 @@ def test_a_written_plan_is_run_exactly(call: Call) -> None:
         ("single", ["answer"]),
         ("sequential", ["next_subtask"]),
         ("parallel", ["fan_out"]),
-        ("hierarchical", ["brief", "delegate"]),
+        ("hierarchical", ["plan", "delegate", "monitor", "reconcile"]),
         ("hybrid", ["next_group"]),
     ],
 )

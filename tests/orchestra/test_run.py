@@ -165,7 +165,7 @@ async def test_a_person_may_decline_before_anything_is_spent(tmp_path: Path) -> 
         return False
 
     with pytest.raises(orchestra.OrchestraError, match="declined"):
-        await orchestra.run(chain(), model=model, journal=tmp_path / "j.db", hooks=orchestra.Hooks(approve=approve))
+        await orchestra.run(chain(), model=model, journal=tmp_path / "j.db", approve=approve)
     assert seen == [(2, "sequential")]
     assert model.asked == []
 
@@ -239,15 +239,21 @@ async def test_a_lead_briefs_every_worker_and_an_unreadable_briefing_costs_nothi
     """The lead is asked first and its notes reach the workers as data; without them the plain subtasks are run."""
     plan_of = {"topology": "hierarchical"}
     notes = {"facts": "NOTE ONE", "judge": "NOTE TWO"}
+
+    def lead_says(sampling: Sampling) -> object:
+        return {"redo": []} if "redo" in str(sampling.schema) else notes
+
     model = Scripted(
         lambda prompt, sampling: (
-            json.dumps({"answer": notes if prompt.step.startswith("<lead>") else "a"}) if sampling.schema else "fact"
+            json.dumps({"answer": lead_says(sampling) if prompt.step.startswith("<lead>") else "a"})
+            if sampling.schema
+            else "fact"
         )
     )
     plan = orchestra.plan(chain(), model=model, choices=orchestra.Choices(**plan_of))  # type: ignore[arg-type]
     assert (await orchestra.run(plan, journal=tmp_path / "j.db")).status == "ok"
     steps = [prompt.step.split("|")[0] for prompt, _ in model.asked]
-    assert steps == ["<lead>", "facts", "judge", "judge", "judge"]
+    assert steps == ["<lead>", "facts", "judge", "judge", "judge", "<lead>"]
     assert "NOTE ONE" in str(model.asked[1][0].rendered())
     mute = Scripted(
         lambda prompt, sampling: (

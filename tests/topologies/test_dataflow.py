@@ -31,7 +31,7 @@ def random_graphs(draw: st.DrawFn) -> TaskGraph:
 
 async def flow(graph: TaskGraph, work: object, settled: dict[str, Outcome] | None = None) -> dict[str, Outcome]:
     settled = {} if settled is None else settled
-    await dataflow(graph, work, settled, ids=graph.order, skip=lambda *_: None)  # type: ignore[arg-type]
+    await dataflow(graph, work, settled, ids=graph.order, settle=lambda *_: None)  # type: ignore[arg-type]
     return settled
 
 

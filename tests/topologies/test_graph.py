@@ -16,6 +16,7 @@ from orchestra_agents.answers import AnswerType
 from orchestra_agents.errors import InputError
 from orchestra_agents.models.contract import Truth
 from orchestra_topologies.graph import COUPLING, Example, Subtask, TaskGraph
+from orchestra_topologies.subtask import Join
 
 FACTS = {"id": "facts", "description": "List the facts."}
 JUDGE = {"id": "judge", "description": "Which one wins?", "answer": {"choice": ["alpha", "beta"]}}
@@ -30,6 +31,10 @@ FULL = {
     "k": 4,
     "tools": ["search"],
     "verify": "pytest -q",
+    "join": {"quorum": 1},
+    "final": True,
+    "select": None,
+    "samples": None,
     "timeout_s": 30,
     "answers": "winner",
     "examples": [{"input": "Which one loses?", "answer": "beta"}],
@@ -64,6 +69,8 @@ def test_every_key_reaches_the_subtask() -> None:
         k=4,
         tools=("search",),
         verify="pytest -q",
+        join=Join("quorum", 1),
+        final=True,
         timeout_s=30,
         answers="winner",
         examples=(Example("Which one loses?", "beta"),),
@@ -110,7 +117,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"description": 3}, "description", "must be a non-empty text, got 3"),
     ({"role": ""}, "role", "must be a non-empty text, got ''"),
     ({"model": ["a", "b"]}, "model", "must be a non-empty text, got ['a', 'b']"),
-    ({"verify": True}, "verify", "must be a non-empty text, got True"),
+    ({"verify": True}, "verify", "must be a command line or a Python function, got True"),
+    ({"verify": "'"}, "verify", 'must be a command line with its quotes closed, got "\'"'),
     ({"answers": 1}, "answers", "must be a non-empty text, got 1"),
     (
         {"team": "crowd"},
@@ -133,8 +141,16 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"depends_on": ["judge"]}, "depends_on", "a subtask must not depend on itself"),
     ({"answer": {"choice": [True, False]}}, "answer", "every choice must be a text, got True; put it in quotes"),
     ({"answer": "prose"}, "answer", "must be text, number, code, {choice: [a, b]} or {json: {schema}}, got 'prose'"),
-    ({"select": "judge"}, "select", "is not a key here; known are id, description, answer, context, depends_on"),
-    ({"samples": 5}, "samples", "is not a key here"),
+    ({"chosen": "judge"}, "chosen", "is not a key here; known are id, description, answer, context, depends_on"),
+    ({"select": "best"}, "select", "must be judge, medoid, verify or verify:COMMAND, got 'best'"),
+    ({"select": "judge"}, "select", "is for text and code; choice answers are counted by votes, with k"),
+    ({"select": "judge", "answer": "text"}, "samples", "must be an integer from 2 to 100 beside select, got None"),
+    ({"select": "verify", "answer": "code", "samples": 2}, "select", "verify needs a command"),
+    ({"samples": 5}, "samples", "needs select to say who picks one: judge, medoid or verify"),
+    ({"samples": 101}, "samples", "must be an integer from 2 to 100, got 101"),
+    ({"join": "most"}, "join", "must be all, any, best-effort or {quorum: N}, got 'most'"),
+    ({"join": {"quorum": 2}}, "join.quorum", "must be an integer from 1 to 1, the subtask's inputs, got 2"),
+    ({"final": "yes"}, "final", "must be true or false, got 'yes'"),
     ({"a\nb": 1}, "'a\\nb'", "is not a key here"),
     ({"depends_on": {"a\nb": 1}}, "depends_on['a\\nb']", "must be none, weak, strong or critical, got 1"),
     (
@@ -332,7 +348,8 @@ def test_to_dict_says_only_what_differs_from_the_defaults() -> None:
         "goal": "g",
         "subtasks": [FACTS, {**JUDGE, "depends_on": {"facts": "strong"}}],
     }
-    assert TaskGraph([FACTS, FULL]).to_dict()["subtasks"] == [FACTS, FULL]
+    said = {name: value for name, value in FULL.items() if value is not None}
+    assert TaskGraph([FACTS, FULL]).to_dict()["subtasks"] == [FACTS, said]
 
 
 def test_networkx_graphs_come_and_go() -> None:

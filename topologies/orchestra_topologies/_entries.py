@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,12 +13,16 @@ from orchestra_agents.answers import AnswerType
 from orchestra_agents.errors import InputError
 from orchestra_agents.json_schema import shown
 from orchestra_agents.models.contract import Json, Truth, canonical_json
+from orchestra_agents.verification import PYTHON, Verify, parse_command
 from orchestra_agents.voting.ahead import LARGEST_K
-from orchestra_topologies.subtask import COUPLING, Coupling, Example, Subtask
-from orchestra_topologies.teams.team import TeamName
+from orchestra_topologies.subtask import COUPLING, Coupling, Example, Join, JoinPolicy, Subtask
+from orchestra_topologies.teams.team import Select, TeamName
 
 _ID = re.compile(r"""[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff<>"'`]{1,100}""")
 _LABELS = "none, weak, strong or critical"
+_POLICIES = "all, any, best-effort or {quorum: N}"
+MOST_SAMPLES = 100
+"""Most answers that may be drawn to select one from."""
 
 
 def _is_id(text: str) -> str:
@@ -95,6 +99,8 @@ class _SubtaskEntry(_Entry):
     answer: Any = "text"
     context: _Text | None = Field(None, description="a text; only a graph file may list files")
     depends_on: Any = ()
+    join: Any = "all"
+    final: bool = Field(False, strict=True, description="true or false")
     coupling: Coupling | None = Field(None, description=_LABELS)
     estimated_tokens: float = _number("a number above 0 and at most 1e15", 1, gt=0, le=1e15)
     role: _Said | None = _optional_text()
@@ -104,7 +110,9 @@ class _SubtaskEntry(_Entry):
     )
     k: int | None = _number(f"an integer from 1 to {LARGEST_K}", ge=1, le=LARGEST_K)
     tools: list[_Said] = Field([], description="a list of names")
-    verify: _Said | None = _optional_text()
+    verify: Any = None
+    select: Any = None
+    samples: int | None = _number(f"an integer from 2 to {MOST_SAMPLES}", ge=1, le=MOST_SAMPLES)
     timeout_s: float | None = _number("a number of seconds above 0", gt=0)
     answers: _Said | None = _optional_text()
     examples: list[_ExampleEntry] = Field([], description="a list of {input: text, answer: value}")
@@ -121,19 +129,25 @@ class _SubtaskEntry(_Entry):
         for name, value, kind in known + ([("truth.answer", truth.answer, answer)] if truth else []):
             if problem := kind.problem(value):
                 raise InputError(name, f"must be an answer of the subtask's type: {problem}")
+        edges = _edges(self.depends_on, self.coupling)
+        verify, select = _chosen(self.verify, self.select, self.samples, answer)
         return Subtask(
             id=self.id,
             description=self.description,
             answer=answer,
             context=self.context,
-            depends_on=_edges(self.depends_on, self.coupling),
+            depends_on=edges,
+            join=_join(self.join, len(edges)),
+            final=self.final,
             estimated_tokens=self.estimated_tokens,
             role=self.role,
             model=self.model,
             team=self.team,
             k=self.k,
             tools=tuple(self.tools),
-            verify=self.verify,
+            verify=verify,
+            select=select,
+            samples=self.samples or 1,
             timeout_s=self.timeout_s,
             answers=self.answers,
             examples=examples,
@@ -239,3 +253,48 @@ def _pairs(given: Any, coupling: Coupling | None) -> tuple[Any, ...]:
     if given and coupling is not None:
         raise InputError("coupling", "is said twice, here and in depends_on; keep one of them")
     return tuple(given.items())
+
+
+def _join(given: Any, inputs: int) -> Join:
+    if isinstance(given, Join):
+        given = given.spec()
+    if isinstance(given, str) and given in get_args(JoinPolicy) and given != "quorum":
+        return Join(cast(JoinPolicy, given))
+    if not isinstance(given, Mapping) or list(given) != ["quorum"]:
+        raise InputError("join", f"must be {_POLICIES}, got {shown(given)}")
+    quorum = given["quorum"]
+    if isinstance(quorum, bool) or not isinstance(quorum, int) or not 1 <= quorum <= inputs:
+        allowed = f"an integer from 1 to {inputs}, the subtask's inputs" if inputs else "left out: it has no inputs"
+        raise InputError("join.quorum", f"must be {allowed}, got {shown(quorum)}")
+    return Join("quorum", quorum)
+
+
+def _chosen(verify: Any, select: Any, samples: int | None, answer: AnswerType) -> tuple[Verify | None, Select | None]:
+    """Return how an answer is checked and who picks one of several."""
+    if isinstance(select, str) and select.startswith("verify:"):
+        if verify is not None:
+            raise InputError("verify", "is said twice, here and in select; keep one of them")
+        select, verify = "verify", select.removeprefix("verify:").strip()
+    _check_verify(verify)
+    if select is None:
+        if (samples or 1) > 1:
+            raise InputError("samples", "needs select to say who picks one: judge, medoid or verify")
+        return verify, None
+    if select not in ("judge", "medoid", "verify"):
+        raise InputError("select", f"must be judge, medoid, verify or verify:COMMAND, got {shown(select)}")
+    if answer.votable:
+        raise InputError("select", f"is for text and code; {answer.kind} answers are counted by votes, with k")
+    if select == "verify" and verify is None:
+        raise InputError("select", "verify needs a command; write verify:COMMAND, or give the key verify")
+    if (samples or 1) < 2:
+        raise InputError("samples", f"must be an integer from 2 to {MOST_SAMPLES} beside select, got {samples}")
+    return verify, select
+
+
+def _check_verify(verify: Any) -> None:
+    if verify is None or callable(verify):
+        return
+    if not isinstance(verify, str):
+        raise InputError("verify", f"must be a command line or a Python function, got {shown(verify)}")
+    if not verify.startswith(PYTHON):
+        parse_command(verify)

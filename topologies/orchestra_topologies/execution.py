@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from orchestra_agents.errors import BudgetExceeded, InputError, ModelError, ModelUnavailable
-from orchestra_agents.journal.records import SubtaskStarted
+from orchestra_agents.answers import AnswerType
+from orchestra_agents.errors import BudgetExceeded, InputError, ModelError, ModelUnavailable, OrchestraError
+from orchestra_agents.journal.records import Condensed, SubtaskStarted, Verified
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import RunJournal
 from orchestra_agents.microagent import Microagent, Question
-from orchestra_agents.models.contract import Evidence, Model, Sampling, digest
+from orchestra_agents.models.contract import Evidence, Json, Model, Prompt, Sampling, digest
+from orchestra_agents.models.embeddings import Embedder
+from orchestra_agents.models.window import smallest_window
 from orchestra_agents.sampler import Sampler
-from orchestra_topologies.graph import Subtask, TaskGraph
+from orchestra_agents.verification import Verdict, Verify, named, verify
+from orchestra_topologies.consistency import Similarity
+from orchestra_topologies.fitting import SUMMARISER, Reader, fitted
+from orchestra_topologies.graph import COUPLING, Subtask, TaskGraph
 from orchestra_topologies.outcome import Cause, Outcome
 from orchestra_topologies.prompts import Given, subtask_pattern, subtask_prompt
+from orchestra_topologies.router import Topology
+from orchestra_topologies.synthesis import Resolution
+from orchestra_topologies.teams.selection import select
 from orchestra_topologies.teams.team import Team
 
 WHOLE = "<whole>"
 """Node of one agent that answers for all subtasks; no subtask can be called so."""
+ROLES = ("arbiter", "decomposer", "judge", "lead", SUMMARISER)
+"""Roles that are there in every run, beside `worker` and those that subtasks name."""
+REPAIRS = 2
+"""Further attempts after a reply that cannot be used, each told what was wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +60,9 @@ class Panel:
         """Refuse models for roles that nobody has.
 
         Raises:
-            InputError: A role is neither lead nor decomposer nor one that a subtask names.
+            InputError: A role is neither one of ours nor one that a subtask names.
         """
-        known = sorted({"lead", "decomposer", *used})
+        known = sorted({*ROLES, *used})
         for role in self.roles:
             if role not in known:
                 told = f"no subtask has the role {role!r}; roles here are worker, {', '.join(known)}"
@@ -59,6 +72,22 @@ class Panel:
         """Return every model once, in order."""
         by_role = [model for models in self.roles.values() for model in models]
         return tuple({id(model): model for model in [*self.default, *by_role, *self.named.values()]}.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conduct:
+    """How a graph is carried out, whatever its topology."""
+
+    context: Literal["declared", "layers"] = "declared"
+    """What a subtask is shown: its declared inputs, or the answers of all earlier layers."""
+    fail_fast: bool = False
+    """Whether the first subtask that does not end ok cancels all others."""
+    timeout_s: float | None = None
+    """Seconds from its first call until a subtask that says nothing else has failed."""
+    window: int | None = None
+    """Tokens that a prompt and its reply may take together, where the models do not say less."""
+    consistency: float = 0.7
+    """Similarity, in [0, 1], from which on answers to one question count as consistent (AdaptOrch's theta CS)."""
 
 
 @dataclass(init=False, eq=False)
@@ -71,10 +100,14 @@ class Execution:
         sampler: Where samples come from.
         journal: The run's writing end.
         state: The run's state, kept current by listening to the journal.
+        embedder: Who makes texts comparable; None compares their words.
 
     Attributes:
         outcomes: What has been settled so far, by subtask id.
         briefs: What the lead says about each subtask, in hierarchical runs.
+        resolutions: What became of each question that several subtasks answer, once somebody looked at it.
+        disputes: What answers of earlier passes contradicted each other in.
+        stronger: What re-routes have added to the coupling of every edge.
         notes: What the user should know about how the run went.
         stop: Why no further subtask is admitted, once the budget is spent.
     """
@@ -83,27 +116,43 @@ class Execution:
     """What is to be done; set by `assign`."""
     teams: Mapping[str, Team]
     """Who answers each subtask, by id; set by `assign`."""
-    context: Literal["declared", "layers"]
-    """What a subtask is shown: its declared inputs, or the answers of all earlier layers; set by `assign`."""
+    topology: Topology
+    """How the subtasks are wired; set by `assign`."""
 
     def __init__(
-        self, *, panel: Panel, sampling: Sampling, sampler: Sampler, journal: RunJournal, state: RunState
+        self,
+        *,
+        panel: Panel,
+        sampling: Sampling,
+        sampler: Sampler,
+        journal: RunJournal,
+        state: RunState,
+        conduct: Conduct = Conduct(),
+        embedder: Embedder | None = None,
     ) -> None:
-        self.panel, self.sampling, self.sampler = panel, sampling, sampler
+        self.panel, self.sampling, self.sampler, self.conduct = panel, sampling, sampler, conduct
         self.journal, self.state = journal, state
+        self.similarity = Similarity(sampler, embedder)
         self.outcomes: dict[str, Outcome] = {}
         self.briefs: dict[str, str] = {}
+        self.resolutions: dict[str, Resolution] = {}
+        self.disputes: list[str] = []
+        self.stronger = 0.0
         self.notes: list[str] = []
         self.stop: Cause | None = None
         # A vote that ended at its cap in an earlier attempt may go as far again in this one.
         self._rounds = {node: 1 + times for node, times in state.undecided.items()}
 
-    def assign(
-        self, graph: TaskGraph, teams: Mapping[str, Team], context: Literal["declared", "layers"] = "declared"
-    ) -> None:
-        """Say what is to be done and by whom."""
-        self.graph, self.teams, self.context = graph, teams, context
+    def assign(self, graph: TaskGraph, teams: Mapping[str, Team], topology: Topology) -> None:
+        """Say what is to be done, by whom and wired how; a new pass over the graph begins."""
+        self.graph, self.teams, self.topology = graph, teams, topology
+        self.outcomes, self.briefs, self.resolutions = {}, {}, {}
         self._places = {subtask.id: place for place, subtask in enumerate(graph)}
+
+    @property
+    def is_serial(self) -> bool:
+        """Whether nothing is asked before the answer to the question before has arrived."""
+        return self.topology == "sequential"
 
     async def perform(self, subtask: Subtask, *, inputs: Sequence[str] | None = None) -> Outcome:
         """Answer one subtask whose dependencies are settled, and return its outcome.
@@ -113,16 +162,73 @@ class Execution:
             inputs: Ids of the subtasks whose answers it is shown; None is all that it depends on.
         """
         shown = self.graph.predecessors(subtask.id) if inputs is None else inputs
-        given = [self._given(one) for one in shown]
-        question = Question(
-            node=subtask.id,
-            prompt=subtask_prompt(self.graph, subtask, given, brief=self.briefs.get(subtask.id)),
-            answer=subtask.answer,
-            pattern=subtask_pattern(self.graph, subtask, given),
-            offset=self._places[subtask.id],
-        )
+        edges = dict(subtask.depends_on)
+        given = [self.given(one, COUPLING[edges.get(one, "weak")]) for one in shown]
+
+        def asks(given: Sequence[Given]) -> Question:
+            return Question(
+                node=subtask.id,
+                prompt=subtask_prompt(self.graph, subtask, given, brief=self.briefs.get(subtask.id)),
+                answer=subtask.answer,
+                pattern=subtask_pattern(self.graph, subtask, given),
+                offset=self._places[subtask.id],
+            )
+
         models = self.panel.choose(role=subtask.role, name=subtask.model)
-        return await self.ask(question, self.teams[subtask.id], models=models, timeout_s=subtask.timeout_s)
+        reader = Reader(node=subtask.id, purpose=subtask.description, models=models, sampling=self.sampling, asks=asks)
+        return await self.read(reader, given, self.teams[subtask.id], subtask=subtask)
+
+    async def read(
+        self, reader: Reader, given: Sequence[Given], team: Team, *, subtask: Subtask | None = None
+    ) -> Outcome:
+        """Have `team` answer what `reader` asks about `given`, made to fit its window first."""
+        try:
+            question = reader.asks(await fitted(self, reader, given))
+        except (ModelError, ModelUnavailable, BudgetExceeded) as error:
+            return self._refused(reader.node, error)
+        timeout_s, check = (None, None) if subtask is None else (subtask.timeout_s, subtask.verify)
+        return await self.ask(
+            question,
+            team,
+            models=reader.models,
+            sampling=reader.sampling,
+            timeout_s=timeout_s or self.conduct.timeout_s,
+            verify=check,
+        )
+
+    async def read_until_usable(
+        self,
+        reader: Reader,
+        given: Sequence[Given],
+        answer: AnswerType,
+        prompt: Callable[[Sequence[Given], str], Prompt],
+    ) -> Outcome:
+        """Ask one agent about `given`; a reply that cannot be used is asked for again, told what was wrong, twice.
+
+        Args:
+            reader: Who is asked; repairs are nodes of their own.
+            given: What it reads, made to fit its window first.
+            answer: What is wanted.
+            prompt: Its prompt, given what it reads and what was wrong with the last reply ("" at first).
+        """
+        try:
+            shown = await fitted(self, reader, given)
+        except (ModelError, ModelUnavailable, BudgetExceeded) as error:
+            return self._refused(reader.node, error)
+        problem = ""
+        for attempt in range(1 + REPAIRS):
+            node = f"{reader.node[:-1]} repair {attempt}>" if attempt else reader.node
+            question = Question(node=node, prompt=prompt(shown, problem), answer=answer)
+            alone = Team("solo", tries=1)
+            outcome = await self.ask(question, alone, models=reader.models, sampling=reader.sampling)
+            if outcome.cause is None or outcome.cause.code != "red_flag":
+                break
+            problem = outcome.cause.message
+        return outcome
+
+    def roomy(self, tokens: int) -> Sampling:
+        """Return how samples are drawn where a reply may need more tokens than the run's own cap."""
+        return replace(self.sampling, max_tokens=max(self.sampling.max_tokens, tokens))
 
     async def ask(
         self,
@@ -132,6 +238,7 @@ class Execution:
         models: Sequence[Model],
         sampling: Sampling | None = None,
         timeout_s: float | None = None,
+        verify: Verify | None = None,
     ) -> Outcome:
         """Have `team` answer `question`; an outcome that is recorded as ok is returned without asking anyone.
 
@@ -141,11 +248,12 @@ class Execution:
             models: The panel.
             sampling: How samples are drawn, if not as everywhere in the run.
             timeout_s: Seconds from the first call until the question has failed; None is no limit.
+            verify: What must pass the answer.
         """
         sampling = sampling or self.sampling
-        asked = _identity(question, team, models, sampling)
-        recorded = self.state.subtasks.get(question.node)
-        if recorded is not None and recorded.status == "ok" and recorded.input == asked:
+        asked = _identity(question, team, models, sampling, verify)
+        recorded = self.state.answered(question.node, asked)
+        if recorded is not None:
             return Outcome.from_record(recorded)
         if self.stop is not None:
             stopped = Outcome(status="cancelled", cause=self.stop)
@@ -155,8 +263,9 @@ class Execution:
         loop = asyncio.get_running_loop()
         started = loop.time()
         sampler = self.sampler.panel(models)
-        agent = Microagent(sampler, team.rule(rounds=self._rounds.get(question.node, 1)), sampling)
-        outcome = await self._decide(agent, question, team, timeout_s)
+        rule = team.rule(rounds=self._rounds.get(question.node, 1))
+        agent = Microagent(sampler, rule, sampling, is_serial=self.is_serial)
+        outcome = await self._decide(agent, question, team, timeout_s, verify)
         self.journal.append(outcome.to_record(question.node, prompt=asked, seconds=loop.time() - started))
         return outcome
 
@@ -165,13 +274,66 @@ class Execution:
         self.outcomes[subtask.id] = outcome
         self.journal.append(outcome.to_record(subtask.id, prompt=None, seconds=0))
 
-    async def _decide(self, agent: Microagent, question: Question, team: Team, timeout_s: float | None) -> Outcome:
+    async def check(self, node: str, check: Verify, answer: Json) -> Verdict:
+        """Return what `check` says of the answer of `node`; one that is recorded is not made again.
+
+        Raises:
+            BudgetExceeded: The run's time is up meanwhile.
+        """
+        identity = {"node": node, "answer": digest(answer), "verify": named(check)}
+        recorded = self.state.verified.get("\n".join(identity.values()))
+        if recorded is not None:
+            return Verdict(recorded.passed, recorded.detail)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        verdict = await self.sampler.in_time(verify(check, answer))
+        seconds = round(loop.time() - started, 6)
+        self.journal.append(Verified(**identity, passed=verdict.passed, detail=verdict.detail, seconds=seconds))
+        return verdict
+
+    async def window_of(self, models: Sequence[Model], most: int) -> int | None:
+        """Return the tokens that a prompt and its reply may take together, None where nobody knows a limit."""
+        theirs = await smallest_window(models, most)
+        return min((window for window in (theirs, self.conduct.window) if window is not None), default=None)
+
+    def note_condensed(self, record: Condensed) -> None:
+        """Record how a node's inputs were made to fit, and tell the user."""
+        self.notes.append(record.reason)
+        if self.state.condensed.get(record.node) != record:
+            self.journal.append(record)
+
+    def given(self, one: str, coupling: float = COUPLING["strong"]) -> Given:
+        """Return the answer of subtask `one` as another node is shown it."""
+        before, outcome = self.graph[one], self.outcomes[one]
+        if outcome.status != "ok":
+            return Given(name=one, answer=None, is_right=False, coupling=coupling, is_missing=True)
+        truth = before.truth
+        is_right = truth is None or before.answer.canonical(truth.answer) == before.answer.canonical(outcome.answer)
+        return Given(name=one, answer=outcome.answer, is_right=is_right, coupling=coupling)
+
+    def _refused(self, node: str, error: OrchestraError) -> Outcome:
+        """Return and record the outcome of a node that could not even be asked."""
+        cause = Cause(code=error.code, message=str(error))
+        if isinstance(error, BudgetExceeded):
+            cause = self.stop = Cause(code="budget", message=str(error))
+        outcome = Outcome(status="cancelled" if isinstance(error, BudgetExceeded) else "failed", cause=cause)
+        self.journal.append(outcome.to_record(node, prompt=None, seconds=0))
+        return outcome
+
+    async def _decide(
+        self, agent: Microagent, question: Question, team: Team, timeout_s: float | None, check: Verify | None
+    ) -> Outcome:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(None) as limit:
                 if timeout_s is not None:  # waiting for a turn is not working: the clock starts with the first call
                     agent.sampler.on_first_call(lambda: limit.reschedule(loop.time() + timeout_s))
-                decision = await agent.decide(question)
+                if team.select is not None:
+                    return await select(self, agent, question, team, check)
+                outcome = Outcome.of(await agent.decide(question), k=team.k)
+                if check is not None and outcome.status == "ok":
+                    outcome = await self._checked(question.node, check, outcome)
+                return outcome
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -182,19 +344,19 @@ class Execution:
         except BudgetExceeded as error:
             self.stop = Cause(code="budget", message=str(error))
             return Outcome(status="cancelled", cause=self.stop)
-        return Outcome.of(decision, k=team.k)
 
-    def _given(self, one: str) -> Given:
-        before, outcome = self.graph[one], self.outcomes[one]
-        truth = before.truth
-        return Given(
-            name=one,
-            answer=outcome.answer,
-            is_right=truth is None or before.answer.canonical(truth.answer) == before.answer.canonical(outcome.answer),
-        )
+    async def _checked(self, node: str, check: Verify, outcome: Outcome) -> Outcome:
+        verdict = await self.check(node, check, outcome.answer)
+        if verdict.passed:
+            return outcome
+        cause = Cause(code="verify", message=f"the answer did not pass its check: {verdict.detail}")
+        return replace(outcome, status="failed", answer=None, cause=cause)
 
 
-def _identity(question: Question, team: Team, models: Sequence[Model], sampling: Sampling) -> str:
+def _identity(
+    question: Question, team: Team, models: Sequence[Model], sampling: Sampling, verify: Verify | None
+) -> str:
     """Return the digest of everything that decides the answer, so that a change of any of it asks again."""
     who = [str(team), sampling.policy(), [model.name for model in models]]
-    return digest([question.prompt.rendered(), question.answer.spec(), who])
+    check = [] if verify is None else [named(verify)]
+    return digest([question.prompt.rendered(), question.answer.spec(), who, *check])

@@ -29,8 +29,15 @@ def build() -> TopologyGraph:
 
 async def _next_group(state: Progress, runtime: Runtime[Execution]) -> Progress:
     run = runtime.context
-    if run.context == "declared":
-        await dataflow(run.graph, run.perform, run.outcomes, ids=run.graph.order, skip=run.settle)
+    if run.conduct.context == "declared":
+        await dataflow(
+            run.graph,
+            run.perform,
+            run.outcomes,
+            ids=run.graph.order,
+            settle=run.settle,
+            fail_fast=run.conduct.fail_fast,
+        )
         return {"settled": len(run.outcomes)}
     layer = next(layer for layer in run.graph.layers if layer[0] not in run.outcomes)
     earlier = [one for one in run.graph.order if one in run.outcomes and run.outcomes[one].status == "ok"]
@@ -38,9 +45,9 @@ async def _next_group(state: Progress, runtime: Runtime[Execution]) -> Progress:
     async def work(subtask: Subtask) -> Outcome:
         return await run.perform(subtask, inputs=earlier)
 
-    await dataflow(run.graph, work, run.outcomes, ids=layer, skip=run.settle)
+    await dataflow(run.graph, work, run.outcomes, ids=layer, settle=run.settle, fail_fast=run.conduct.fail_fast)
     return {"settled": len(run.outcomes)}
 
 
 async def _more(state: Progress, runtime: Runtime[Execution]) -> Literal["more", "done"]:
-    return "more" if state.get("settled", 0) < len(runtime.context.graph) else "done"
+    return "more" if len(runtime.context.outcomes) < len(runtime.context.graph) else "done"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from orchestra_agents.journal.records import CauseRecord, Status, SubtaskEnded
 from orchestra_agents.microagent import Decision
 from orchestra_agents.models.contract import Json
+from orchestra_topologies.subtask import Subtask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class Outcome:
     cause: Cause | None = None
     covered_by: str | None = None
     """`whole` where one agent answered the whole task instead."""
+    selected: Mapping[str, Json] | None = None
+    """Which of several samples was taken, by whom and why."""
 
     @classmethod
     def of(cls, decision: Decision, *, k: int | None) -> Outcome:
@@ -48,7 +51,8 @@ class Outcome:
         if not decision.decided and decision.votes:
             status, cause = "undecided", Cause(code="undecided", message=decision.reason)
         elif not decision.decided:
-            status, cause = "failed", Cause(code="red_flag", message=decision.reason)
+            flagged = f"{decision.reason}; the last one was {decision.flag}" if decision.flag else decision.reason
+            status, cause = "failed", Cause(code="red_flag", message=flagged)
         return cls(
             status=status,
             answer=decision.answer,
@@ -80,16 +84,43 @@ class Outcome:
             seconds=round(seconds, 6),
         )
 
-    def blocks(self, node: str) -> Outcome | None:
-        """Return what becomes of a dependant of `node` that ended so: None if it may start."""
-        if self.status == "ok":
-            return None
-        root = (self.cause.because if self.cause else None) or node
-        code = self.cause.code if self.cause and self.status == "cancelled" else "dependency"
-        return Outcome(
-            status="cancelled" if self.status == "cancelled" else "skipped",
-            cause=Cause(code=code, message=f"needs {node}, which is {self.status}", because=root),
-        )
+    def root(self, node: str) -> str:
+        """Return the id of the subtask that is to blame for how `node` ended so: itself, or whom it names."""
+        return (self.cause.because if self.cause else None) or node
 
 
-_SHARED = ("status", "answer", "voted", "votes", "samples", "k", "margin", "tally", "covered_by")
+def blocking(subtask: Subtask, settled: Mapping[str, Outcome]) -> Outcome | None:
+    """Return the outcome of a subtask that its settled inputs keep from starting, None where it may start.
+
+    The first input that is not ok is to blame; what a stop cancelled is cancelled, all else is skipped.
+    """
+    inputs = [one for one, _ in subtask.depends_on]
+    missing = [one for one in inputs if settled[one].status != "ok"]
+    needed = subtask.join.needed(len(inputs))
+    if len(inputs) - len(missing) >= needed:
+        return None
+    first = next((one for one in missing if settled[one].status == "cancelled"), missing[0])
+    blamed = settled[first]
+    wanted = "needs" if needed == len(inputs) else f"needs {needed} of {len(inputs)} inputs, among them"
+    is_stopped = blamed.status == "cancelled"
+    code = blamed.cause.code if blamed.cause and is_stopped else "dependency"
+    message = f"{wanted} {first}, which is {blamed.status}"
+    return Outcome(
+        status="cancelled" if is_stopped else "skipped",
+        cause=Cause(code=code, message=message, because=blamed.root(first)),
+    )
+
+
+def stopped(one: str, outcome: Outcome) -> Outcome:
+    """Return what becomes of all others where subtask `one` did not end ok and the run is to fail fast."""
+    message = f"stopped because {one} is {outcome.status} (fail_fast)"
+    return Outcome(status="cancelled", cause=Cause(code="fail_fast", message=message, because=outcome.root(one)))
+
+
+def stopped_by(settled: Mapping[str, Outcome]) -> Outcome | None:
+    """Return what becomes of those that are not settled yet where one that is did not end ok, else None."""
+    failed = next((one for one, outcome in settled.items() if outcome.status != "ok"), None)
+    return None if failed is None else stopped(failed, settled[failed])
+
+
+_SHARED = ("status", "answer", "voted", "votes", "samples", "k", "margin", "tally", "covered_by", "selected")

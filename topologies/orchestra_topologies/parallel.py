@@ -26,7 +26,9 @@ async def _fan_out(state: Progress, runtime: Runtime[Execution]) -> Progress:
     run = runtime.context
 
     async def work(subtask: Subtask) -> Outcome:
-        return await run.perform(subtask, inputs=strong_inputs(subtask))
+        return await run.perform(subtask, inputs=strong_inputs(subtask, run.stronger))
 
-    await dataflow(run.graph, work, run.outcomes, ids=run.graph.order, skip=run.settle)
+    await dataflow(
+        run.graph, work, run.outcomes, ids=run.graph.order, settle=run.settle, fail_fast=run.conduct.fail_fast
+    )
     return {"settled": len(run.outcomes)}

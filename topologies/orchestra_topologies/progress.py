@@ -13,7 +13,13 @@ class Progress(TypedDict, total=False):
     """How far a run is."""
 
     settled: int
-    """Subtasks settled so far."""
+    """Subtasks settled so far in this pass."""
+    rounds: int
+    """How often a lead has read the reports in this pass."""
+    reroutes: int
+    """Re-routes so far."""
+    verdict: str
+    """What became of the latest pass (see the journal's `Synthesised`)."""
 
 
 TopologyGraph: TypeAlias = "StateGraph[Progress, Execution, Progress, Progress]"

@@ -7,8 +7,8 @@ from typing import Literal
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
-from orchestra_topologies.dataflow import blocking
 from orchestra_topologies.execution import Execution
+from orchestra_topologies.outcome import blocking, stopped_by
 from orchestra_topologies.progress import Progress, TopologyGraph
 
 
@@ -22,15 +22,16 @@ def build() -> TopologyGraph:
 
 
 async def _next_subtask(state: Progress, runtime: Runtime[Execution]) -> Progress:
-    run, settled = runtime.context, state.get("settled", 0)
-    subtask = run.graph[run.graph.order[settled]]
-    blocked = blocking(run.graph, subtask.id, run.outcomes)
+    run = runtime.context
+    subtask = run.graph[run.graph.order[len(run.outcomes)]]
+    failed = stopped_by(run.outcomes) if run.conduct.fail_fast else None
+    blocked = failed or blocking(subtask, run.outcomes)
     if blocked is None:
         run.outcomes[subtask.id] = await run.perform(subtask)
     else:
         run.settle(subtask, blocked)
-    return {"settled": settled + 1}
+    return {"settled": len(run.outcomes)}
 
 
 async def _more(state: Progress, runtime: Runtime[Execution]) -> Literal["more", "done"]:
-    return "more" if state.get("settled", 0) < len(runtime.context.graph) else "done"
+    return "more" if len(runtime.context.outcomes) < len(runtime.context.graph) else "done"

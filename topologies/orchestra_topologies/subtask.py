@@ -9,7 +9,8 @@ from typing import Literal
 
 from orchestra_agents.answers import AnswerType
 from orchestra_agents.models.contract import Json, Truth
-from orchestra_topologies.teams.team import TeamName
+from orchestra_agents.verification import Verify, named
+from orchestra_topologies.teams.team import Select, TeamName
 
 Coupling = Literal["none", "weak", "strong", "critical"]
 """How much of its context a subtask shares with one it depends on (AdaptOrch, section 2.2)."""
@@ -18,6 +19,29 @@ COUPLING: Mapping[Coupling, float] = MappingProxyType({"none": 0.0, "weak": 0.3,
 """Coupling strength by label, in [0, 1] (AdaptOrch, section 2.2)."""
 
 _TEXT = AnswerType()
+
+JoinPolicy = Literal["all", "any", "quorum", "best-effort"]
+"""When a subtask whose inputs are settled may start; nothing starts before all its inputs are settled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """How many of a subtask's inputs must have ended ok for it to start; it is shown those that have."""
+
+    policy: JoinPolicy = "all"
+    quorum: int = 0
+    """Inputs that must be ok, with the policy `quorum`."""
+
+    def needed(self, inputs: int) -> int:
+        """Return how many of `inputs` must be ok."""
+        return {"all": inputs, "any": min(1, inputs), "quorum": self.quorum, "best-effort": 0}[self.policy]
+
+    def spec(self) -> Json:
+        """Return what a graph file says for it."""
+        return {"quorum": self.quorum} if self.policy == "quorum" else self.policy
+
+
+_ALL = Join()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +66,10 @@ class Subtask:
     """Type of the answer."""
     depends_on: tuple[tuple[str, Coupling], ...] = ()
     """The subtasks whose answers it reads, each with the coupling of that edge."""
+    join: Join = _ALL
+    """How many of those must have ended ok."""
+    final: bool = False
+    """Whether its answer belongs to the task's answer although another subtask reads it."""
     context: str | None = None
     """Text it may read in place of the graph's context; None reads that."""
     estimated_tokens: float = 1
@@ -56,8 +84,12 @@ class Subtask:
     """Margin of the vote, at least 1; None leaves it to the run."""
     tools: tuple[str, ...] = ()
     """Names of the tools it may use."""
-    verify: str | None = None
-    """How its answer is checked."""
+    verify: Verify | None = None
+    """How its answer is checked: a command line, run without a shell, or a Python callable (see `verification`)."""
+    select: Select | None = None
+    """Who picks one of `samples` answers; None takes the first."""
+    samples: int = 1
+    """Answers drawn to pick from, 1 to 100; above 1 with `select` only."""
     timeout_s: float | None = None
     """Seconds until it fails, above 0; None is no limit of its own."""
     answers: str | None = None
@@ -89,7 +121,9 @@ def _truth_dict(truth: Truth) -> dict[str, Json]:
 _WRITERS: dict[str, Json] = {
     "answer": AnswerType.spec,
     "depends_on": dict,
+    "join": Join.spec,
     "tools": list,
+    "verify": named,
     "examples": lambda examples: [{"input": one.input, "answer": one.answer} for one in examples],
     "truth": _truth_dict,
 }

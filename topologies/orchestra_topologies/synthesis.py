@@ -1,8 +1,14 @@
-"""How the outcomes of a DAG become one answer: composed in DAG order, by code."""
+"""How the outcomes of a DAG become one answer: different questions are composed in DAG order, by code.
+
+Subtasks that say they answer the same question (`answers`) stand together as one part of the answer; how they become
+one is `gate.py`'s.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
 
 from orchestra_agents.answers import AnswerType
 from orchestra_agents.journal.records import RunStatus
@@ -10,35 +16,128 @@ from orchestra_agents.models.contract import Json
 from orchestra_topologies.graph import TaskGraph
 from orchestra_topologies.outcome import Outcome
 
+Operator = Literal["none", "last", "verified", "only", "same", "vote", "medoid", "merge", "arbitrate"]
+"""How several answers became one, in the order in which it is tried."""
 
-def final_ids(graph: TaskGraph) -> list[str]:
-    """Return the subtasks that nothing depends on, in DAG order: their answers are the task's."""
-    return [subtask.id for subtask in graph if not graph.successors(subtask.id)]
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the task's answer."""
+
+    name: str
+    """Id of its subtask, or of the question that several subtasks answer."""
+    members: tuple[str, ...]
+    """Ids of those who answer it, in DAG order."""
+    is_question: bool
+    """Whether it is a question that several subtasks answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What became of one question."""
+
+    question: str
+    members: tuple[str, ...]
+    """Subtasks whose answers were looked at: those that ended ok, in DAG order."""
+    operator: Operator
+    answer: Json = None
+    """The question's answer; None where there is none."""
+    is_settled: bool = True
+    """Whether the answer stands: consistent, or the arbiter's choice is close enough to what it was made from."""
+    consistency: float | None = None
+    """Mean similarity over all pairs, in [-1, 1]; None where nothing was compared."""
+    threshold: float | None = None
+    """What the figure was compared with."""
+    basis: str | None = None
+    """What the similarity is based on; `lexical` compares words, not meaning."""
+    after: float | None = None
+    """Mean similarity of an arbiter's choice to the answers it was made from (hole 1)."""
+    conflicts: tuple[str, ...] = ()
+    """What an arbiter saw."""
+    evidence: str | None = None
+    """What an arbiter gave for its choice."""
+    problem: str | None = None
+    """Why there is no answer, or why it is not what it should be."""
+
+    def as_dict(self) -> dict[str, Json]:
+        """Return it as JSON."""
+        values = asdict(self)
+        return values | {"members": list(self.members), "conflicts": list(self.conflicts)}
+
+
+def questions(graph: TaskGraph) -> dict[str, tuple[str, ...]]:
+    """Return the subtasks that answer each question which several say they answer, in DAG order."""
+    groups: dict[str, list[str]] = {}
+    for subtask in graph:
+        if subtask.answers is not None:
+            groups.setdefault(subtask.answers, []).append(subtask.id)
+    return {question: tuple(members) for question, members in groups.items() if len(members) > 1}
+
+
+def parts(graph: TaskGraph) -> list[Part]:
+    """Return the parts of the task's answer: its final subtasks in DAG order, those of one question as one.
+
+    Final is what nothing depends on, and what says so itself.
+    """
+    asked = questions(graph)
+    found: dict[str, Part] = {}
+    for subtask in graph:
+        if subtask.final or not graph.successors(subtask.id):
+            is_question = subtask.answers in asked
+            name = subtask.answers if is_question and subtask.answers is not None else subtask.id
+            members = asked[name] if is_question else (subtask.id,)
+            found.setdefault(name, Part(name, members, is_question))
+    return list(found.values())
 
 
 def whole_answer(graph: TaskGraph) -> AnswerType:
-    """Return the answer type of the whole task: that of its only final subtask, else text."""
-    final = final_ids(graph)
-    return graph[final[0]].answer if len(final) == 1 else AnswerType("text")
+    """Return the answer type of the whole task: that of its only part, else text."""
+    found = parts(graph)
+    return graph[found[0].members[0]].answer if len(found) == 1 else AnswerType("text")
 
 
-def compose(graph: TaskGraph, outcomes: Mapping[str, Outcome]) -> Json:
-    """Return the answer of the only final subtask, else an object of all final subtasks' answers by id.
+def compose(graph: TaskGraph, outcomes: Mapping[str, Outcome], resolved: Mapping[str, Resolution]) -> Json:
+    """Return the answer of the only part, else an object of all parts' answers by subtask or question.
 
     An answer that is missing is None. Outputs of different questions are never merged by a model here
     (AdaptOrch, hole 4).
+
+    Args:
+        graph: The subtasks.
+        outcomes: How they ended, by id.
+        resolved: What became of each question that several subtasks answer.
     """
-    final = final_ids(graph)
-    if len(final) == 1:
-        return outcomes[final[0]].answer
-    return {one: outcomes[one].answer for one in final}
+    found = parts(graph)
+    answers = {part.name: (resolved if part.is_question else outcomes)[part.name].answer for part in found}
+    return answers[found[0].name] if len(found) == 1 else answers
 
 
-def overall(outcomes: Mapping[str, Outcome]) -> RunStatus:
-    """Return how the run ended: stopped by budget before failed before undecided before ok."""
-    statuses = {outcome.status for outcome in outcomes.values()}
-    if "cancelled" in statuses:
+def overall(graph: TaskGraph, outcomes: Mapping[str, Outcome]) -> RunStatus:
+    """Return how the run ended: stopped by budget before failed before undecided before ok.
+
+    What a subtask's readers did without, by their `join`, does not count against the run.
+    """
+    ended = [outcome for one, outcome in outcomes.items() if one not in tolerated(graph, outcomes)]
+    if any(outcome.status == "cancelled" and outcome.cause and outcome.cause.code == "budget" for outcome in ended):
         return "budget"
+    statuses = {outcome.status for outcome in ended}
     if "failed" in statuses:
         return "failed"
     return "undecided" if "undecided" in statuses else "ok"
+
+
+def tolerated(graph: TaskGraph, outcomes: Mapping[str, Outcome]) -> list[str]:
+    """Return the subtasks that did not end ok and that everybody who depends on them did without, in DAG order.
+
+    A subtask is done without where all its readers started all the same, and a final one, or one that answers a
+    question, never is.
+    """
+    found: set[str] = set()
+    final = {member for part in parts(graph) for member in part.members}
+    for one in reversed(graph.order):
+        if one not in outcomes or outcomes[one].status == "ok" or one in final:
+            continue
+        readers = graph.successors(one)
+        if all(reader in found or outcomes[reader].status not in ("skipped", "cancelled") for reader in readers):
+            found.add(one)
+    return [one for one in graph.order if one in found]

@@ -89,6 +89,8 @@ class Routed(Record):
     decision: dict[str, Json]
     ignored_edges: list[list[str]]
     """Edges along which the topology passes no upstream text."""
+    reroutes: int = 0
+    """Re-routes before this one."""
 
 
 class SubtaskStarted(Record):
@@ -157,6 +159,85 @@ class CallFailed(SampleRecord):
     """Requests that may have been served although no answer arrived."""
 
 
+class Embedded(SampleRecord):
+    """Texts were turned into vectors."""
+
+    kind = "texts.embedded"
+    text: str
+    """Hash of the blob that holds the vectors, as JSON."""
+    input_tokens: int
+    estimated: bool
+    attempts: int
+    calls: int
+    seconds: float
+
+    def identity(self) -> str | None:
+        """Texts are embedded once."""
+        return self.sample()
+
+
+class Verified(Record):
+    """An answer was checked."""
+
+    kind = "answer.verified"
+    node: str
+    answer: str
+    """Digest of the answer."""
+    verify: str
+    """The command, or the name of the function."""
+    passed: bool
+    detail: str
+    seconds: float
+
+    def identity(self) -> str | None:
+        """An answer is checked once by the same command."""
+        return f"{self.node}\n{self.answer}\n{self.verify}"
+
+
+class Condensed(Record):
+    """What a node reads was made to fit its context window."""
+
+    kind = "input.condensed"
+    node: str
+    how: Literal["aggregated", "truncated"]
+    inputs: int
+    """Answers it was to read."""
+    tokens: int
+    """What its prompt would have taken, in tokens."""
+    window: int
+    """What the model's context window leaves for a prompt, in tokens."""
+    fan_in: int = 0
+    """Most answers that one aggregator read; 0 where none was asked."""
+    levels: int = 0
+    """Levels of aggregators below the node."""
+    agents: int = 0
+    """Aggregators asked."""
+    reason: str
+
+
+class Synthesised(Record):
+    """What one pass over the graph came to, and whether it is accepted (AdaptOrch, Algorithm 2)."""
+
+    kind = "run.synthesised"
+    reroutes: int
+    """Re-routes before this pass, 0 to 5."""
+    topology: str
+    coupling: float
+    """Mean coupling that the pass was routed with, in [0, 1]."""
+    questions: list[dict[str, Json]]
+    """For each question with several answers: members, operator, consistency, threshold, conflicts, answer."""
+    verdict: Literal["accepted", "rerouted", "forced", "kept", "budget_stopped"]
+    """`forced`: the last pass stands without a gate; `kept`: the user chose the topology; `budget_stopped`: too little
+    is left for another pass."""
+
+
+class Approval(Record):
+    """A person was asked whether to spend, or answered."""
+
+    kind = "run.approval"
+    status: Literal["waiting", "granted", "declined"]
+
+
 class SubtaskEnded(Record):
     """A subtask's outcome."""
 
@@ -175,6 +256,8 @@ class SubtaskEnded(Record):
     """Valid votes by canonical answer."""
     cause: CauseRecord | None = None
     covered_by: str | None = None
+    selected: dict[str, Json] | None = None
+    """Which of several samples was taken, by whom and why."""
     seconds: float
 
 

@@ -17,9 +17,12 @@ from orchestra_agents.journal.chain_records import (
     StepStopped,
 )
 from orchestra_agents.journal.records import (
+    Approval,
     Asked,
     CallFailed,
+    Condensed,
     Decomposed,
+    Embedded,
     Record,
     Routed,
     RunEnded,
@@ -28,6 +31,8 @@ from orchestra_agents.journal.records import (
     Sampled,
     SubtaskEnded,
     SubtaskStarted,
+    Synthesised,
+    Verified,
 )
 
 REGISTRY: dict[str, type[Record]] = {
@@ -41,6 +46,11 @@ REGISTRY: dict[str, type[Record]] = {
         Asked,
         Sampled,
         CallFailed,
+        Embedded,
+        Verified,
+        Condensed,
+        Synthesised,
+        Approval,
         SubtaskEnded,
         StepDecided,
         StepStopped,

@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from orchestra_agents.journal.records import (
+    Approval,
     Asked,
     CallFailed,
+    Condensed,
     Decomposed,
+    Embedded,
+    Record,
     Routed,
     RunEnded,
     RunResumed,
@@ -18,6 +22,8 @@ from orchestra_agents.journal.records import (
     Sampled,
     SubtaskEnded,
     SubtaskStarted,
+    Synthesised,
+    Verified,
 )
 from orchestra_agents.journal.sqlite import Entry
 from orchestra_agents.ledger import Cost
@@ -63,17 +69,30 @@ class RunState:
     """The caps of the latest attempt."""
     decomposed: Decomposed | None = None
     routed: Routed | None = None
+    """The latest route."""
+    routes: dict[int, Routed] = field(default_factory=dict)
+    """The route of each pass over the graph, by the re-routes before it."""
+    passes: dict[int, Synthesised] = field(default_factory=dict)
+    """What each pass over the graph came to, by the re-routes before it."""
+    condensed: dict[str, Condensed] = field(default_factory=dict)
+    """How the inputs of a node were made to fit, by node."""
+    approval: Approval | None = None
+    """How the question whether to spend stands; None where nobody is asked."""
     running: dict[str, SubtaskStarted] = field(default_factory=dict)
     """Subtasks at work, by id."""
     subtasks: dict[str, SubtaskEnded] = field(default_factory=dict)
     """The latest outcome of each subtask, by id."""
+    verified: dict[str | None, Verified] = field(default_factory=dict)
+    """What checks said, by identity."""
     undecided: Counter[str] = field(default_factory=Counter)
     """How often each subtask's vote ended at its cap."""
     ended: RunEnded | None = None
     """How the latest attempt ended; None while one runs or after a kill."""
     seconds: float = 0.0
     """Wall-clock seconds of the attempts that ended."""
+    _ok: dict[tuple[str, str | None], SubtaskEnded] = field(default_factory=dict)
     _replies: dict[str, Sampled] = field(default_factory=dict)
+    _vectors: dict[str, Embedded] = field(default_factory=dict)
     _open: Counter[str] = field(default_factory=Counter)
     _usage: Usage = field(default_factory=Usage)
     _answered: int = 0
@@ -91,6 +110,14 @@ class RunState:
     def reply(self, sample: str) -> Sampled | None:
         """Return the recorded reply to a sample, by its identity."""
         return self._replies.get(sample)
+
+    def embedding(self, sample: str) -> Embedded | None:
+        """Return the recorded embedding of some texts, by its identity."""
+        return self._vectors.get(sample)
+
+    def answered(self, node: str, asked: str) -> SubtaskEnded | None:
+        """Return the good end of `node` when it was asked exactly this, by the digest of what was asked."""
+        return self._ok.get((node, asked))
 
     @property
     def usage(self) -> Usage:
@@ -116,7 +143,7 @@ class RunState:
             case Decomposed() as record:
                 self.decomposed = record
             case Routed() as record:
-                self.routed = record
+                self.routed = self.routes[record.reroutes] = record
             case SubtaskStarted() as record:
                 self.running[record.node] = record
             case SubtaskEnded() as record:
@@ -124,14 +151,32 @@ class RunState:
             case RunEnded() as record:
                 self.ended = record
                 self.seconds += record.seconds
-            case Asked() | Sampled() | CallFailed() as record:
+            case Asked() | Sampled() | CallFailed() | Embedded() as record:
                 self._count(record)
+            case record:
+                self._note(record)
+
+    def _note(self, record: Record) -> None:
+        match record:
+            case Verified():
+                self.verified[record.identity()] = record
+            case Condensed():
+                self.condensed[record.node] = record
+            case Synthesised():
+                self.passes[record.reroutes] = record
+            case Approval():
+                self.approval = record
 
     def _resume(self, record: RunResumed) -> None:
         changed = record.changed or {}
+        if changed and self.approval is not None:
+            self.approval = Approval(status="waiting")  # what was approved was another plan
         if "task" in changed and changed["task"] != self.manifest.get("task"):
             self.decomposed = self.routed = None  # they belong to the task before, as do its votes
             self.undecided.clear()
+        if changed:
+            for kept in (self.routes, self.passes, self.condensed):
+                kept.clear()
         self.manifest |= changed
         self.budget = dict(record.budget)
         self._evidence.add(record.evidence)
@@ -141,10 +186,12 @@ class RunState:
     def _end_subtask(self, record: SubtaskEnded) -> None:
         self.running.pop(record.node, None)
         self.subtasks[record.node] = record
+        if record.status == "ok":
+            self._ok[record.node, record.input] = record
         if record.status == "undecided":
             self.undecided[record.node] += 1
 
-    def _count(self, record: Asked | Sampled | CallFailed) -> None:
+    def _count(self, record: Asked | Sampled | CallFailed | Embedded) -> None:
         sample = record.sample()
         match record:
             case Asked():
@@ -154,6 +201,13 @@ class RunState:
                 self._answered += record.calls
                 self._unknown += record.unknown
                 self._usage.attempts += record.attempts
+            case Embedded():
+                self._open[sample] -= 1
+                self._answered += record.calls
+                self._vectors[sample] = record
+                self._usage.attempts += record.attempts
+                self._usage.input_tokens += record.input_tokens
+                self._usage.estimated |= record.estimated
             case Sampled():
                 self._open[sample] -= 1
                 self._answered += record.calls

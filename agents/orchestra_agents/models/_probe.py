@@ -96,6 +96,42 @@ async def facts(model: str, transport: Transport, dialect: Dialect) -> ModelFact
     )
 
 
+async def context_of(model: str, transport: Transport, dialect: Dialect) -> int | None:
+    """Return the context window in tokens, where the server says it; asks for no completion."""
+    return await _context(_Endpoint(model, transport, dialect))
+
+
+async def count_tokens(model: str, transport: Transport, dialect: Dialect, prompt: Prompt) -> int | None:
+    """Return the tokens of `prompt`, chat template included, where the server has a way to tell.
+
+    Raises:
+        ModelError: It has, and did not answer.
+    """
+    rendered = prompt.rendered()
+    if dialect.is_vllm:
+        asked = {"model": model, **({"prompt": rendered["text"]} if prompt.text is not None else rendered)}
+        return _count_of(await transport.post_json("/tokenize", asked, from_root=True))
+    if not dialect.is_llamacpp:
+        return None
+    text = prompt.text
+    if text is None:
+        applied = await transport.post_json("/apply-template", rendered, from_root=True)
+        text = applied.get("prompt") if isinstance(applied, dict) else None
+    if not isinstance(text, str):
+        return None
+    asked = {"content": text, "add_special": True, "parse_special": True}
+    return _count_of(await transport.post_json("/tokenize", asked, from_root=True))
+
+
+def _count_of(reply: Json) -> int | None:
+    """Return the number of tokens that `reply` counts or lists."""
+    told = reply if isinstance(reply, dict) else {}
+    count, tokens = told.get("count"), told.get("tokens")
+    if isinstance(count, int) and not isinstance(count, bool):
+        return count
+    return len(tokens) if isinstance(tokens, list) else None
+
+
 async def _answer(question: Callable[[], Awaitable[bool]]) -> bool | None:
     try:
         return await question()

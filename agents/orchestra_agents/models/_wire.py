@@ -42,6 +42,8 @@ class Dialect:
     """Whether several completions are asked for in one request; else each is a request of its own."""
     is_llamacpp: bool = False
     """A llama.cpp server: takes grammars, and has samplers of its own that are switched off."""
+    is_vllm: bool = False
+    """A vLLM server: counts tokens for us."""
     always_top_p: bool = True
     """Whether top_p is sent even where it is 1; Anthropic's models refuse it next to a temperature."""
 

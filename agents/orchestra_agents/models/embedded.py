@@ -97,6 +97,20 @@ class EmbeddedModel:
         indices = range(sampling.index, sampling.index + count)
         return [(await client.sample(prompt, replace(sampling, index=index)))[0] for index in indices]
 
+    @property
+    def window(self) -> int:
+        """Context window of one request in tokens."""
+        return self._settings.context_per_slot
+
+    async def count_tokens(self, prompt: Prompt) -> int | None:
+        """Return the tokens of `prompt` by the model's own tokenizer.
+
+        Raises:
+            ModelError: llama.cpp did not answer.
+            ModelUnavailable: llama.cpp cannot serve this file.
+        """
+        return await (await self._started()).count_tokens(prompt)
+
     async def probe(self) -> ModelFacts:
         """Ask the server what it can do, in seven requests of a few tokens."""
         try:

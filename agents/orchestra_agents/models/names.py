@@ -13,6 +13,7 @@ from orchestra_agents.errors import InputError, ModelUnavailable, OrchestraError
 from orchestra_agents.models import weights
 from orchestra_agents.models.contract import Model
 from orchestra_agents.models.embedded import EmbeddedModel
+from orchestra_agents.models.embeddings import OpenAIEmbedder
 from orchestra_agents.models.openai import Dialect, OpenAIModel
 from orchestra_agents.models.simulated import SimulatedModel
 from orchestra_agents.models.transport import Transport
@@ -48,7 +49,7 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
         "ollama": Provider(base_url="http://localhost:11434/v1", dialect=Dialect(has_n=False)),
         "openai": Provider(base_url="https://api.openai.com/v1", needs_key=True, dialect=_OPENAI),
         "openrouter": Provider(base_url="https://openrouter.ai/api/v1", needs_key=True, dialect=_OPENAI),
-        "vllm": Provider(base_url="http://localhost:8000/v1"),
+        "vllm": Provider(base_url="http://localhost:8000/v1", dialect=Dialect(is_vllm=True)),
     }
 )
 """All services reached over HTTP, by name."""
@@ -92,8 +93,7 @@ def resolve(
     """
     if concurrency < 1:
         raise InputError("concurrency", f"must be at least 1, got {concurrency}")
-    provider, _, rest = re.sub("[:/]", "\0", name.strip(), count=1).partition("\0")
-    provider = provider.lower()
+    provider, rest = _split(name)
     if provider in PROVIDERS:
         return _served(provider, rest, environ, base_url, concurrency)
     if base_url is not None and provider in providers():
@@ -103,10 +103,40 @@ def resolve(
     return _third_party(provider, rest, name)
 
 
+def resolve_embedder(
+    name: str, *, environ: Mapping[str, str], base_url: str | None = None, concurrency: int = 8
+) -> OpenAIEmbedder:
+    """Return what `provider:model` names as a maker of embeddings; addresses and keys are found as by `resolve`.
+
+    Raises:
+        InputError: The name or the address is wrong, or the provider serves no embeddings.
+        ModelUnavailable: A key is missing.
+    """
+    provider, rest = _split(name)
+    if provider not in PROVIDERS:
+        raise InputError("embedding", f"must be PROVIDER:MODEL with one of {', '.join(PROVIDERS)}, got {name!r}")
+    transport = _transport(provider, rest, environ, base_url, concurrency)
+    return OpenAIEmbedder(rest, name=f"{provider}:{rest}", transport=transport)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return the provider and what follows it."""
+    provider, _, rest = re.sub("[:/]", "\0", name.strip(), count=1).partition("\0")
+    return provider.lower(), rest
+
+
 def _served(
     provider: str, rest: str, environ: Mapping[str, str], base_url: str | None, concurrency: int
 ) -> OpenAIModel:
     """Return a model behind a service's HTTP interface."""
+    transport = _transport(provider, rest, environ, base_url, concurrency)
+    return OpenAIModel(rest, name=f"{provider}:{rest}", transport=transport, dialect=PROVIDERS[provider].dialect)
+
+
+def _transport(
+    provider: str, rest: str, environ: Mapping[str, str], base_url: str | None, concurrency: int
+) -> Transport:
+    """Return the way to a service."""
     if not rest:
         raise InputError("model", f"{provider!r} needs a model, as in {provider}:MODEL")
     settings = PROVIDERS[provider]
@@ -115,8 +145,7 @@ def _served(
     key = environ.get(variable, "").strip()
     if settings.needs_key and not key and not own_url:
         raise ModelUnavailable(f"{provider} needs a key: set {variable}, or give a base URL of your own server")
-    transport = Transport(_with_version(own_url or settings.base_url), api_key=key, concurrency=concurrency)
-    return OpenAIModel(rest, name=f"{provider}:{rest}", transport=transport, dialect=settings.dialect)
+    return Transport(_with_version(own_url or settings.base_url), api_key=key, concurrency=concurrency)
 
 
 def _with_version(base_url: str) -> str:

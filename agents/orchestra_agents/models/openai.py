@@ -51,6 +51,8 @@ class OpenAIModel:
         self._retry = retry
         # llama.cpp has n, but counts the tokens of one choice only.
         self._uses_n = dialect.has_n and not dialect.is_llamacpp
+        self._window: int | None = None
+        self._has_learnt = False
 
     @property
     def name(self) -> str:
@@ -78,6 +80,26 @@ class OpenAIModel:
     async def probe(self) -> ModelFacts:
         """Ask the server what it can do, in seven requests of a few tokens."""
         return await _probe.facts(self._model, self._transport, self._dialect)
+
+    @property
+    def window(self) -> int | None:
+        """Context window in tokens, where the server was asked and said it."""
+        return self._window
+
+    async def learn_window(self) -> int | None:
+        """Ask the server for its context window, once; None where it does not say."""
+        if not self._has_learnt:
+            self._window = await _probe.context_of(self._model, self._transport, self._dialect)
+            self._has_learnt = True
+        return self._window
+
+    async def count_tokens(self, prompt: Prompt) -> int | None:
+        """Return the tokens of `prompt` by the server's own tokenizer, None where it offers none.
+
+        Raises:
+            ModelError: It did not answer.
+        """
+        return await _probe.count_tokens(self._model, self._transport, self._dialect, prompt)
 
     async def aclose(self) -> None:
         """Give back the connections; may be called twice."""

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from statistics import NormalDist
 from typing import Literal, Self
 
-from orchestra_agents.errors import InputError
+from orchestra_agents.errors import ContextExceeded, InputError
 from orchestra_agents.models.contract import (
     Completion,
     Evidence,
@@ -64,7 +64,9 @@ _RANGES = {
     "overload": _Range(0, kind="a finite number"),
     "latency_ms": _Range(0, kind="a finite number"),
     "jitter": _Range(0, kind="a finite number"),
+    "window": _Range(1, kind="an integer"),
 }
+_INTEGERS = ("seed", "wrong", "window")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,8 @@ class SimulatedModel:
     """Median time of an answer in milliseconds, at least 0."""
     jitter: float = 0.0
     """Standard deviation of the logarithm of that time, at least 0."""
+    window: int | None = None
+    """Context window in tokens (four characters each), at least 1; None is without end."""
 
     def __post_init__(self) -> None:
         for name, allowed in _RANGES.items():
@@ -130,7 +134,7 @@ class SimulatedModel:
             if name in values:
                 raise InputError("model", f"simulated: {name} is given twice")
             try:
-                values[name] = value if name == "corr" else int(value) if name in ("seed", "wrong") else float(value)
+                values[name] = value if name == "corr" else int(value) if name in _INTEGERS else float(value)
             except ValueError:
                 raise InputError("model", f"simulated: {name} must be {_RANGES[name]}, got {value!r}") from None
         return cls(**values)  # type: ignore[arg-type]  # each name was checked against the fields
@@ -156,17 +160,28 @@ class SimulatedModel:
         return "chat"
 
     async def sample(self, prompt: Prompt, sampling: Sampling, count: int = 1) -> list[Completion]:
-        """Return `count` completions after the simulated latency of the slowest."""
+        """Return `count` completions after the simulated latency of the slowest.
+
+        Raises:
+            ContextExceeded: Prompt and reply do not fit the window.
+        """
         step = f"{self.seed}|{prompt.identity()}"
         indices = range(sampling.index, sampling.index + count)
         if self.latency_ms or prompt.latency_ms:
             await asyncio.sleep(max(self._latency_s(prompt, f"{step}|{index}|latency") for index in indices))
         question = _Question(prompt, sampling, step, self._is_varied, _context(prompt))
+        if self.window is not None and question.context + sampling.max_tokens > self.window:
+            asked = f"{question.context} tokens and {sampling.max_tokens} for the reply"
+            raise ContextExceeded(f"simulated: {asked} do not fit a window of {self.window}")
         return [self._complete(question, f"{step}|{index}") for index in indices]
 
     async def probe(self) -> ModelFacts:
         """Return what it can do, which is fixed."""
-        return ModelFacts(reachable=True, n=True, seed=True, logprobs=False, json_schema=True)
+        return ModelFacts(reachable=True, n=True, seed=True, logprobs=False, json_schema=True, context=self.window)
+
+    async def count_tokens(self, prompt: Prompt) -> int:
+        """Return the tokens of `prompt` as they count here."""
+        return _context(prompt)
 
     async def aclose(self) -> None:
         """Nothing to give back."""

@@ -44,7 +44,7 @@ def _member(schema: dict[str, Any] | bool, key: str) -> Json:
             required, others = schema.get("required", list(properties)), schema.get("additionalProperties", True)
             return {name: _member(properties.get(name, others), f"{key}.{name}") for name in required}
         case "array":
-            items, count = schema.get("items", {}), _within(1, schema, "minItems", "maxItems")
+            items, count = schema.get("items", {}), _within(schema.get("minItems", 1), schema, "minItems", "maxItems")
             return [_member(items, f"{key}[{place}]") for place in range(min(_MOST, count))]
         case "integer" | "number":
             return _within(choice % 10, schema, "minimum", "maximum")

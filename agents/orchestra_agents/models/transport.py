@@ -107,19 +107,19 @@ class Transport:
     def __repr__(self) -> str:
         return f"Transport({self.base_url!r})"
 
-    async def post_json(self, path: str, body: Json) -> Json:
-        """Send `body` as JSON to `path` below the base URL and return the decoded answer.
+    async def post_json(self, path: str, body: Json, *, from_root: bool = False) -> Json:
+        """Send `body` as JSON to `path`, below the base URL or below that without its `/v1`, and return the answer.
 
         Raises:
             ModelError: One of its kinds for every way this can fail.
         """
         # Escaped as ASCII: a lone surrogate in a prompt is then the server's to refuse, not a crash of ours.
-        return await self._ask("POST", self.base_url + path, json.dumps(body, allow_nan=False).encode("ascii"))
+        content = json.dumps(body, allow_nan=False).encode("ascii")
+        return await self._ask("POST", self._base(from_root=from_root) + path, content)
 
     async def get_json(self, path: str, *, from_root: bool = False) -> Json:
         """Return the decoded answer to a GET of `path`, below the base URL or below that without its `/v1`."""
-        base_url = self.base_url.removesuffix("/v1") if from_root else self.base_url
-        return await self._ask("GET", base_url + path, None)
+        return await self._ask("GET", self._base(from_root=from_root) + path, None)
 
     async def aclose(self) -> None:
         """Close the connections made in the running loop; a closed transport may not be used again."""
@@ -127,6 +127,9 @@ class Transport:
         pool = self._pools.pop(asyncio.get_running_loop(), None)
         if pool is not None:
             await pool.keeper.aclose()
+
+    def _base(self, *, from_root: bool) -> str:
+        return self.base_url.removesuffix("/v1") if from_root else self.base_url
 
     async def _ask(self, method: str, url: str, content: bytes | None) -> Json:
         """Send one request; every failure becomes a ModelError."""

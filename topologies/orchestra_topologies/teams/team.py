@@ -9,6 +9,9 @@ from orchestra_agents.answers import AnswerType
 from orchestra_agents.errors import InputError
 from orchestra_agents.voting.ahead import CAP_FACTOR, AheadByK
 
+Select = Literal["judge", "medoid", "verify"]
+"""Who picks one of several samples: a model, the sample most like the others, or the check of `verify`."""
+
 TeamName = Literal["auto", "solo", "vote", "independent", "centralized", "decentralized", "peers", "tree"]
 
 DEFAULT_K = 3
@@ -24,19 +27,27 @@ class Team:
     Args:
         name: `solo` takes the first reply without a red flag; `vote` takes the answer that is first k votes ahead.
         k: Margin of the vote; None for solo.
+        select: Who picks one of `samples` answers of a lone agent; None takes the first.
+        samples: Answers drawn to pick from.
+        tries: Replies of a lone agent that may be flagged before it fails.
     """
 
     name: Literal["solo", "vote"]
     k: int | None = None
+    select: Select | None = None
+    samples: int = 1
+    tries: int = SOLO_TRIES
 
     def rule(self, *, rounds: int = 1) -> AheadByK:
         """Return when the vote is over; each further round allows as many votes again as the first."""
         if self.k is None:
-            return AheadByK(1, max_votes=SOLO_TRIES * rounds)
+            return AheadByK(1, max_votes=self.tries * rounds)
         return AheadByK(self.k, max_votes=CAP_FACTOR * self.k * rounds)
 
     def __str__(self) -> str:
-        return "solo" if self.k is None else f"vote(k={self.k})"
+        if self.k is not None:
+            return f"vote(k={self.k})"
+        return "solo" if self.select is None else f"solo({self.select} of {self.samples})"
 
 
 def choose_team(asked: TeamName, answer: AnswerType, *, k: int | None, field: str) -> Team:

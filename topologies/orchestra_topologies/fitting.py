@@ -1,0 +1,243 @@
+"""Making what a node reads fit its context window: by aggregators below it, or by cutting what matters least.
+
+Prompts are rendered and counted before anything is sent. Where they are too long, `sequential` cuts the upstream texts,
+the weakly coupled ones first (AdaptOrch, section 2.4); everywhere else a tree of aggregators condenses them, each
+reading no more than its own window holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from orchestra_agents.answers import AnswerType
+from orchestra_agents.errors import ContextExceeded
+from orchestra_agents.journal.records import Condensed
+from orchestra_agents.microagent import Question
+from orchestra_agents.models.contract import Model, Prompt, Sampling
+from orchestra_agents.models.window import count_tokens, most_tokens
+from orchestra_topologies.prompts import Given, condense_prompt
+from orchestra_topologies.teams.team import Team
+
+if TYPE_CHECKING:
+    from orchestra_topologies.execution import Execution
+
+SUMMARISER = "summariser"
+"""Role of the aggregators."""
+
+_LEAST = 32  # tokens below which an input says nothing
+_MARGIN = 0.95  # texts are cut by characters, counted in tokens
+_WORDS_A_TOKEN = 0.6
+_MOST_LEVELS = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Somebody who reads upstream answers."""
+
+    node: str
+    """Who it is."""
+    purpose: str
+    """What it will do with them, for those who condense them."""
+    models: Sequence[Model]
+    sampling: Sampling
+    asks: Callable[[Sequence[Given]], Question]
+    """Its question with these answers."""
+
+    def prompts(self, given: Sequence[Given]) -> list[tuple[Model, Prompt]]:
+        """Return what each of its models would be sent."""
+        question = self.asks(given)
+        pattern = question.pattern
+        return [
+            (model, pattern if pattern is not None and model.form == "pattern" else question.prompt)
+            for model in self.models
+        ]
+
+    async def tokens(self, given: Sequence[Given]) -> int:
+        """Return the tokens of the longest of those prompts."""
+        return max([await count_tokens(model, prompt) for model, prompt in self.prompts(given)])
+
+
+async def fitted(run: Execution, reader: Reader, given: Sequence[Given]) -> list[Given]:
+    """Return `given` as it may be shown to `reader`: as it is where its prompt fits its window.
+
+    Raises:
+        ContextExceeded: Not even the reader's own words fit.
+        BudgetExceeded: An aggregator's call could pass a cap.
+    """
+    most = max(most_tokens(prompt) for _, prompt in reader.prompts(given)) + reader.sampling.max_tokens
+    window = await run.window_of(reader.models, most)
+    if window is None or most <= window:
+        return list(given)
+    room = window - reader.sampling.max_tokens
+    tokens = await reader.tokens(given)
+    if tokens <= room:
+        return list(given)
+    bare = await reader.tokens([])
+    if not given or room - bare < _LEAST:
+        limits = f"a window of {window:,} and {reader.sampling.max_tokens:,} for the reply"
+        raise ContextExceeded(
+            f"{reader.node} takes {bare:,} tokens without what it depends on; {limits} leave {room:,}"
+        )
+    size = sum(len(one.text) for one in given)
+    work = _Work(run, reader, room=room, left=room - bare, rate=max(0.01, (tokens - bare) / max(1, size)))
+    shown, record = await (work.truncated(given) if run.is_serial else work.aggregated(given))
+    run.note_condensed(_with_figures(record, tokens=tokens, window=room))
+    return shown
+
+
+def _with_figures(record: Condensed, *, tokens: int, window: int) -> Condensed:
+    """Return the record with what the prompt would have taken, and what there was."""
+    reason = record.reason.format(tokens=f"{tokens:,}", window=f"{window:,}")
+    return record.model_copy(update={"tokens": tokens, "window": window, "reason": reason})
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One reader whose inputs are too long."""
+
+    run: Execution
+    reader: Reader
+    room: int
+    """Tokens for the whole prompt."""
+    left: int
+    """Tokens for the inputs."""
+    rate: float
+    """Tokens a character of the inputs takes."""
+
+    async def truncated(self, given: Sequence[Given]) -> tuple[list[Given], Condensed]:
+        """Cut the inputs, shares of the room being proportional to coupling."""
+        texts = [one.text for one in given]
+        characters, shown = self.left / self.rate * _MARGIN, list(given)
+        for _ in range(_MOST_LEVELS):
+            parts = shares([len(text) for text in texts], [one.coupling for one in given], int(characters))
+            shown = [replace(one, answer=cut(text, part)) for one, text, part in zip(given, texts, parts, strict=True)]
+            if await self.reader.tokens(shown) <= self.room:
+                break
+            characters *= 0.8
+        reason = (
+            f"{self.reader.node} reads {len(given)} answers, {{tokens}} tokens with its own words, and its window "
+            "leaves {window}: they were cut, the weakly coupled ones most"
+        )
+        return shown, self._record("truncated", len(given), reason)
+
+    async def aggregated(self, given: Sequence[Given]) -> tuple[list[Given], Condensed]:
+        """Have aggregators condense the inputs, level by level, until they fit."""
+        models = self.run.panel.choose(role=SUMMARISER)
+        window = await self.run.window_of(models, self.room) or self.room
+        message = max(_LEAST, min(self.reader.sampling.max_tokens, self.left // 2, window // 4))
+        bare = await self._aggregator(models, message, "").tokens([])
+        characters = int((window - message - bare) / self.rate * _MARGIN)
+        if characters < 2 * message:
+            told = f"a window of {window:,} tokens leaves an aggregator no room"
+            raise ContextExceeded(f"{self.reader.node} reads more than fits, and {told}")
+        sections, levels, agents, fan_in = list(given), 0, 0, 0
+        while await self.reader.tokens(sections) > self.room and levels < _MOST_LEVELS:
+            levels += 1
+            groups = list(grouped(sections, characters))
+            fan_in, agents = max(fan_in, *map(len, groups)), agents + len(groups)
+            async with asyncio.TaskGroup() as tasks:
+                made = [
+                    tasks.create_task(self._condense(group, self._aggregator(models, message, f"{levels}.{place}")))
+                    for place, group in enumerate(groups, 1)
+                ]
+            sections = [task.result() for task in made]
+        reason = (
+            f"{self.reader.node} reads {len(given)} answers, {{tokens}} tokens with its own words, and its window "
+            f"leaves {{window}}: {agents} aggregators on {levels} level{'s' * (levels > 1)}, of at most {fan_in} "
+            "answers each, condense them first"
+        )
+        record = self._record("aggregated", len(given), reason)
+        return sections, record.model_copy(update={"fan_in": fan_in, "levels": levels, "agents": agents})
+
+    def _aggregator(self, models: Sequence[Model], message: int, place: str) -> Reader:
+        node = f"<condense {self.reader.node} {place}>"
+        words = max(10, int(message * _WORDS_A_TOKEN))
+
+        def asks(given: Sequence[Given]) -> Question:
+            prompt = condense_prompt(node, self.run.graph, given, purpose=self.reader.purpose, words=words)
+            return Question(node=node, prompt=prompt, answer=AnswerType("text"))
+
+        sampling = replace(self.reader.sampling, max_tokens=message)
+        return Reader(node=node, purpose=self.reader.purpose, models=models, sampling=sampling, asks=asks)
+
+    async def _condense(self, group: Sequence[Given], aggregator: Reader) -> Given:
+        """Return one answer that stands for the group's; where the aggregator fails, their beginnings and ends do."""
+        outcome = await self.run.ask(
+            aggregator.asks(group), Team("solo"), models=aggregator.models, sampling=aggregator.sampling
+        )
+        text = outcome.answer
+        if outcome.status != "ok":
+            share = int(aggregator.sampling.max_tokens / self.rate * _MARGIN) // len(group)
+            text = "\n".join(cut(one.text, share) for one in group)
+        return Given(
+            name=", ".join(dict.fromkeys(one.name for one in group)),
+            answer=text,
+            is_right=all(one.is_right for one in group),
+            coupling=max(one.coupling for one in group),
+        )
+
+    def _record(self, how: str, inputs: int, reason: str) -> Condensed:
+        return Condensed.model_validate(
+            {"node": self.reader.node, "how": how, "inputs": inputs, "tokens": 0, "window": 0, "reason": reason}
+        )
+
+
+def shares(sizes: Sequence[int], weights: Sequence[float], room: int) -> list[int]:
+    """Return how much of each size is kept: in proportion to its weight, and what one does not need goes to the others.
+
+    Args:
+        sizes: What each would take.
+        weights: At least 0; weight 0 gets only what all others leave.
+        room: What there is for all.
+
+    >>> shares([10, 100, 100], [1.0, 1.0, 0.0], 90)
+    [10, 80, 0]
+    """
+    kept = [0] * len(sizes)
+    for weighted in (True, False):
+        open_ = [place for place, weight in enumerate(weights) if (weight > 0) is weighted]
+        while open_ and room > 0:
+            total = sum(weights[place] for place in open_) if weighted else len(open_)
+            parts = {place: int(room * (weights[place] if weighted else 1) / total) for place in open_}
+            full = [place for place in open_ if sizes[place] <= parts[place]]
+            for place in full or open_:
+                kept[place] = min(sizes[place], parts[place])
+                room -= kept[place]
+            open_ = [place for place in open_ if place not in full] if full else []
+    return kept
+
+
+def cut(text: str, most: int) -> str:
+    """Return `text` in at most about `most` characters, its beginning and end with a word on what is left out.
+
+    >>> cut("abcdefghij" * 10, 60)
+    'abcdefghijabcdefghi [... 72 characters left out ...] bcdefghij'
+    """
+    if len(text) <= most:
+        return text
+    said = f" [... {len(text):,} characters left out ...] "
+    keep = max(0, most - len(said))
+    tail = keep // 3
+    return (
+        f"{text[: keep - tail]} [... {len(text) - keep:,} characters left out ...] {text[len(text) - tail :]}".strip()
+    )
+
+
+def grouped(given: Sequence[Given], room: int) -> Iterator[list[Given]]:
+    """Yield the answers in groups of at most `room` characters, in order; a longer one is cut into parts."""
+    group: list[Given] = []
+    filled = 0
+    for one in given:
+        text = one.text
+        for start in range(0, max(1, len(text)), room):
+            part = replace(one, answer=text[start : start + room])
+            if group and filled + len(part.text) > room:
+                yield group
+                group, filled = [], 0
+            group.append(part)
+            filled += len(part.text)
+    if group:
+        yield group

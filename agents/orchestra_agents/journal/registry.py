@@ -20,6 +20,8 @@ from orchestra_agents.journal.records import (
     Asked,
     CallFailed,
     Decomposed,
+    ProblemSolved,
+    ProblemSplit,
     Record,
     Routed,
     RunEnded,
@@ -49,6 +51,8 @@ REGISTRY: dict[str, type[Record]] = {
         RungChosen,
         SentinelAnswered,
         Snapshot,
+        ProblemSplit,
+        ProblemSolved,
         RunEnded,
     )
 }

@@ -11,6 +11,8 @@ from orchestra_agents.journal.records import (
     Asked,
     CallFailed,
     Decomposed,
+    ProblemSolved,
+    ProblemSplit,
     Routed,
     RunEnded,
     RunResumed,
@@ -67,8 +69,12 @@ class RunState:
     """Subtasks at work, by id."""
     subtasks: dict[str, SubtaskEnded] = field(default_factory=dict)
     """The latest outcome of each subtask, by id."""
+    splits: dict[str, ProblemSplit] = field(default_factory=dict)
+    """The problems of a recursive decomposition, by path."""
+    solved: dict[str, ProblemSolved] = field(default_factory=dict)
+    """The latest outcome of each of them, by path."""
     undecided: Counter[str] = field(default_factory=Counter)
-    """How often each subtask's vote ended at its cap."""
+    """How often each subtask's or problem's vote ended at its cap."""
     ended: RunEnded | None = None
     """How the latest attempt ended; None while one runs or after a kill."""
     seconds: float = 0.0
@@ -121,6 +127,8 @@ class RunState:
                 self.running[record.node] = record
             case SubtaskEnded() as record:
                 self._end_subtask(record)
+            case ProblemSplit() | ProblemSolved() as record:
+                self._enter(record)
             case RunEnded() as record:
                 self.ended = record
                 self.seconds += record.seconds
@@ -143,6 +151,14 @@ class RunState:
         self.subtasks[record.node] = record
         if record.status == "undecided":
             self.undecided[record.node] += 1
+
+    def _enter(self, record: ProblemSplit | ProblemSolved) -> None:
+        match record:
+            case ProblemSplit():
+                self.splits[record.path] = record
+            case ProblemSolved():
+                self.solved[record.path] = record
+                self.undecided[record.path] += not record.decided
 
     def _count(self, record: Asked | Sampled | CallFailed) -> None:
         sample = record.sample()

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from orchestra.decomposition import decompose
     from orchestra.drive_result import DriveResult
     from orchestra.driving import drive, drive_many
-    from orchestra.planning import Choices, Plan, design, plan
+    from orchestra.planning import Choices, Plan, plan
     from orchestra.result import RunResult
     from orchestra.running import Hooks, resume, run, run_sync, stream
     from orchestra.session import Session
+    from orchestra.solving import solve
+    from orchestra.subgraph import as_subgraph
     from orchestra_agents.answers import AnswerType
     from orchestra_agents.chains.policy import DrivePolicy
     from orchestra_agents.errors import (
@@ -42,16 +44,17 @@ if TYPE_CHECKING:
     from orchestra_agents.voting.jury import Jury
     from orchestra_topologies.graph import Subtask, TaskGraph
     from orchestra_topologies.router import route
-    from orchestra_topologies.shape import shape_of
 
 _HOMES = {
     "orchestra.decomposition": ("decompose",),
     "orchestra.drive_result": ("DriveResult",),
     "orchestra.driving": ("drive", "drive_many"),
-    "orchestra.planning": ("Choices", "Plan", "design", "plan"),
+    "orchestra.planning": ("Choices", "Plan", "plan"),
     "orchestra.result": ("RunResult",),
     "orchestra.running": ("Hooks", "resume", "run", "run_sync", "stream"),
     "orchestra.session": ("Session",),
+    "orchestra.solving": ("solve",),
+    "orchestra.subgraph": ("as_subgraph",),
     "orchestra_agents.answers": ("AnswerType",),
     "orchestra_agents.chains.policy": ("DrivePolicy",),
     "orchestra_agents.errors": (
@@ -78,7 +81,6 @@ _HOMES = {
     "orchestra_agents.voting.jury": ("Jury",),
     "orchestra_topologies.graph": ("Subtask", "TaskGraph"),
     "orchestra_topologies.router": ("route",),
-    "orchestra_topologies.shape": ("shape_of",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -112,8 +114,8 @@ __all__ = [
     "TaskGraph",
     "TokenUsage",
     "Truth",
+    "as_subgraph",
     "decompose",
-    "design",
     "drive",
     "drive_many",
     "plan",
@@ -121,7 +123,7 @@ __all__ = [
     "route",
     "run",
     "run_sync",
-    "shape_of",
+    "solve",
     "stream",
 ]
 

@@ -23,9 +23,9 @@ from orchestra_agents.ledger import Budget, Ledger
 from orchestra_agents.microagent import Microagent, Question
 from orchestra_agents.models.contract import Json, Message, Prompt, Sampling, canonical_json
 from orchestra_agents.sampler import Sampler
+from orchestra_agents.sections import data_section
 from orchestra_agents.voting.ahead import AheadByK
 from orchestra_topologies.graph import TaskGraph
-from orchestra_topologies.prompts import data_section
 from orchestra_topologies.synthesis import parts
 
 NODE = "<decompose>"

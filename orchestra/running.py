@@ -114,6 +114,7 @@ async def resume(
 
     Raises:
         UnknownRun: The journal holds no such run.
+        InputError: It is one that `solve` began; repeat that call with the same `run_id`.
         ManifestChanged: The session's models are not those of the run.
         RunOwned: Another live process is working on it.
     """
@@ -135,6 +136,9 @@ async def resume_graph(
     state = RunState.of(session.journal.entries(run_id))
     if state.started is None:
         raise UnknownRun(run_id, str(session.journal.path))
+    if state.started.what == "solve":
+        told = f"run {run_id!r} was begun by solve, whose roles are not in the journal; repeat that call to go on"
+        raise InputError("run_id", told)
     if state.ended is not None and state.ended.status == "ok":
         return result_of(run_id, state, session.journal.path)
     plan = plan_of(state.manifest, budget or Budget())

@@ -15,13 +15,15 @@ from rich.table import Table
 from orchestra.cli.common import JournalOption, JsonOption, journal_path, print_json
 from orchestra.drive_result import drive_result_of
 from orchestra.report.drive import drive_view
+from orchestra.report.solving import solved_view
 from orchestra.report.text import result_view
-from orchestra.result import graph_of, result_of
+from orchestra.result import RunResult, graph_of, result_of
+from orchestra.solved import solved_of
 from orchestra_agents.errors import InputError, UnknownRun
 from orchestra_agents.journal.chain import ChainState
 from orchestra_agents.journal.collect import collect
 from orchestra_agents.journal.lock import RunLock
-from orchestra_agents.journal.records import RunEnded, SubtaskEnded
+from orchestra_agents.journal.records import ProblemSolved, ProblemSplit, RunEnded, SubtaskEnded
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import Journal
 from orchestra_agents.models.contract import Json
@@ -111,9 +113,10 @@ def _show_graph(journal: Journal, run_id: str, page: Page, *, as_json: bool) -> 
     state = RunState.of(journal.entries(run_id))
     if state.started is None:
         raise UnknownRun(run_id, str(journal.path))
-    result = result_of(run_id, state, journal.path)
+    is_solving = state.started.what == "solve"
+    result = solved_of(run_id, state, journal.path) if is_solving else result_of(run_id, state, journal.path)
     if not as_json:
-        Console(highlight=False).print(result_view(result))
+        Console(highlight=False).print(result_view(result) if isinstance(result, RunResult) else solved_view(result))
         return
     decisions = list(_decisions(journal, run_id))
     shown = {
@@ -159,13 +162,13 @@ def _row(journal: Journal, run_id: str) -> dict[str, Json]:
         return _chain_row(journal, run_id)
     state = RunState.of(journal.entries(run_id))
     graph = graph_of(state)
-    ids = {subtask["id"] for subtask in graph["subtasks"]} if graph else set()
-    settled = len(ids & state.subtasks.keys())
+    ids = {subtask["id"] for subtask in graph["subtasks"]} if graph else state.splits.keys()
+    settled = len(ids & (state.subtasks.keys() | state.solved.keys()))
     return {
         "run_id": run_id,
         "kind": state.started.what if state.started else "decomposition",
         "status": _status(state.ended, journal.path, run_id),
-        "subtasks": f"{settled}/{len(ids)}" if graph else "-",
+        "subtasks": f"{settled}/{len(ids)}" if ids else "-",
         "calls": state.usage.calls,
         "evidence": state.started.evidence if state.started else "-",
         "started": state.started.at if state.started else "-",
@@ -188,7 +191,7 @@ def _chain_row(journal: Journal, run_id: str) -> dict[str, Json]:
 
 def _decisions(journal: Journal, run_id: str) -> Iterator[dict[str, Json]]:
     for entry in journal.entries(run_id):
-        if isinstance(entry.record, SubtaskEnded):
+        if isinstance(entry.record, SubtaskEnded | ProblemSplit | ProblemSolved):
             yield {"seq": entry.seq, **entry.record.model_dump(mode="json")}
 
 

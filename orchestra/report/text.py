@@ -10,6 +10,7 @@ from rich.text import Text
 
 from orchestra.planning import Design
 from orchestra.result import RunResult
+from orchestra.solved import Solved
 from orchestra_agents.models.contract import Json
 from orchestra_topologies.graph import TaskGraph
 
@@ -47,24 +48,31 @@ def result_view(result: RunResult) -> RenderableType:
         table.add_column(column, overflow="fold")
     for one, subtask in list(result.subtasks.items())[:_MOST_ROWS]:
         status = str(subtask["status"])
-        said = (subtask.get("cause") or {}).get("message") or _shown(subtask["answer"])
+        said = (subtask.get("cause") or {}).get("message") or shown_answer(subtask["answer"])
         table.add_row(Text(one), Text(status, style=_STYLES.get(status, "")), votes_text(subtask), Text(said))
+    return Group(
+        table,
+        Text(),
+        Text.assemble(("answer  ", "bold"), shown_answer(result.answer)),
+        Text.assemble(("status  ", "bold"), result.status),
+        *(Text.assemble(("cause   ", "bold"), _cause(cause)) for cause in result.causes[:_MOST_ROWS]),
+        *(Text.assemble(("note    ", "bold"), note) for note in result.notes),
+        *closing_lines(result),
+    )
+
+
+def closing_lines(result: RunResult | Solved) -> list[Text]:
+    """Return what a run took, who answered it and where it stands."""
     usage = result.usage
     took = (
         f"{usage.calls} calls, {usage.samples} samples ({usage.flagged} flagged), {usage.input_tokens} + "
         f"{usage.output_tokens} tokens{' (partly estimated)' if usage.estimated else ''}, {result.seconds:.1f} s"
     )
     kind = "a real model" if result.evidence == "real" else "a SIMULATED model"
-    return Group(
-        table,
-        Text(),
-        Text.assemble(("answer  ", "bold"), _shown(result.answer)),
-        Text.assemble(("status  ", "bold"), result.status),
-        *(Text.assemble(("cause   ", "bold"), _cause(cause)) for cause in result.causes[:_MOST_ROWS]),
-        *(Text.assemble(("note    ", "bold"), note) for note in result.notes),
+    return [
         Text.assemble(("usage   ", "bold"), took),
         Text.assemble(("run     ", "bold"), f"{result.run_id}, answered by {kind}, recorded in {result.journal}"),
-    )
+    ]
 
 
 def _cause(cause: dict[str, Json]) -> str:
@@ -88,7 +96,8 @@ def _kind(spec: Json) -> str:
     return " | ".join(detail) if kind == "choice" else str(kind)
 
 
-def _shown(answer: Json) -> str:
+def shown_answer(answer: Json) -> str:
+    """Return an answer as people read it: text as it is, anything else as JSON."""
     return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
 
 

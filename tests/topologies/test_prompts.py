@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra_agents.models.contract import Prompt
+from orchestra_agents.sections import data_section
 from orchestra_topologies.graph import TaskGraph
 from orchestra_topologies.prompts import (
     Given,
-    data_section,
     lead_prompt,
     subtask_pattern,
     subtask_prompt,

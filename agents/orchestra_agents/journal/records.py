@@ -12,6 +12,18 @@ Status = Literal["ok", "failed", "cancelled", "skipped", "undecided"]
 """How a subtask ended."""
 RunStatus = Literal["ok", "failed", "undecided", "budget", "interrupted"]
 """How a run, or an attempt at it, ended."""
+How = Literal["atomic", "composed"]
+"""How a problem was answered: at once, or from the answers of its parts."""
+Failure = Literal[
+    "malformed_final",
+    "non_independent_subproblems",
+    "ambiguous_composition_op",
+    "atomic_miscalc",
+    "composed_miscalc",
+    "unknown",
+]
+"""What went wrong with a split or an answer (MAKER, appendix F); the two miscalculations only where the truth is known.
+"""
 
 
 class Record(BaseModel):
@@ -43,7 +55,7 @@ class RunStarted(Record):
     """A run was created; stands before its first model call."""
 
     kind = "run.started"
-    what: Literal["graph", "drive"]
+    what: Literal["graph", "drive", "solve"]
     manifest: dict[str, Json]
     """What must be the same for a resume to make sense: task, models, prompts, policies."""
     evidence: Evidence
@@ -259,6 +271,40 @@ class SubtaskEnded(Record):
     selected: dict[str, Json] | None = None
     """Which of several samples was taken, by whom and why."""
     seconds: float
+
+
+class ProblemSplit(Record):
+    """Whether a problem was split, and into what; repeated only where it is not what it was before."""
+
+    kind = "problem.split"
+    path: str
+    """Place in the tree: 1 is the whole problem, 1.2 its second part."""
+    problem: str
+    split: dict[str, Json] | None
+    """Its parts and how their answers are composed; None where the problem counts as atomic."""
+    votes: int = 0
+    """Valid votes on the split; 0 also where nobody was asked, at the depth cap."""
+    outvoted: int = 0
+    """Votes among them for another split."""
+    failure: Failure | None = None
+    """Why a split that was asked for is not used; None where it is, or where the vote said atomic."""
+
+
+class ProblemSolved(Record):
+    """How the vote on a problem's answer ended."""
+
+    kind = "problem.solved"
+    path: str
+    answer: Json
+    """None where the vote was not decided."""
+    how: How
+    decided: bool
+    votes: int
+    """Valid votes on the answer."""
+    outvoted: int = 0
+    """Votes among them for another answer than the one decided."""
+    failure: Failure | None = None
+    """Why there is no answer, or, where the truth is known, how it is wrong; None elsewhere."""
 
 
 class RunEnded(Record):

@@ -23,6 +23,8 @@ from orchestra_agents.journal.records import (
     Condensed,
     Decomposed,
     Embedded,
+    ProblemSolved,
+    ProblemSplit,
     Record,
     Routed,
     RunEnded,
@@ -59,6 +61,8 @@ REGISTRY: dict[str, type[Record]] = {
         RungChosen,
         SentinelAnswered,
         Snapshot,
+        ProblemSplit,
+        ProblemSolved,
         RunEnded,
     )
 }

@@ -14,6 +14,8 @@ from orchestra_agents.journal.records import (
     Condensed,
     Decomposed,
     Embedded,
+    ProblemSolved,
+    ProblemSplit,
     Record,
     Routed,
     RunEnded,
@@ -84,8 +86,12 @@ class RunState:
     """The latest outcome of each subtask, by id."""
     verified: dict[str | None, Verified] = field(default_factory=dict)
     """What checks said, by identity."""
+    splits: dict[str, ProblemSplit] = field(default_factory=dict)
+    """The problems of a recursive decomposition, by path."""
+    solved: dict[str, ProblemSolved] = field(default_factory=dict)
+    """The latest outcome of each of them, by path."""
     undecided: Counter[str] = field(default_factory=Counter)
-    """How often each subtask's vote ended at its cap."""
+    """How often each subtask's or problem's vote ended at its cap."""
     ended: RunEnded | None = None
     """How the latest attempt ended; None while one runs or after a kill."""
     seconds: float = 0.0
@@ -166,6 +172,11 @@ class RunState:
                 self.passes[record.reroutes] = record
             case Approval():
                 self.approval = record
+            case ProblemSplit():
+                self.splits[record.path] = record
+            case ProblemSolved():
+                self.solved[record.path] = record
+                self.undecided[record.path] += not record.decided
 
     def _resume(self, record: RunResumed) -> None:
         changed = record.changed or {}

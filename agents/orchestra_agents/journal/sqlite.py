@@ -240,7 +240,7 @@ class Journal:
         return first.record if first is not None and isinstance(first.record, RunStarted) else None
 
     def kind(self, run_id: str) -> str | None:
-        """Return what a run does, `graph` or `drive`; None where it has not started.
+        """Return what a run does, `graph`, `drive` or `solve`; None where it has not started.
 
         Raises:
             UnknownRun: No such run.

@@ -28,6 +28,7 @@ SUMMARISER = "summariser"
 """Role of the aggregators."""
 
 _LEAST = 32  # tokens below which an input says nothing
+_A_SECTION = 16  # tokens that delimit an input, about
 _MARGIN = 0.95  # texts are cut by characters, counted in tokens
 _WORDS_A_TOKEN = 0.6
 _MOST_LEVELS = 12
@@ -108,18 +109,22 @@ class _Work:
     """Tokens a character of the inputs takes."""
 
     async def truncated(self, given: Sequence[Given]) -> tuple[list[Given], Condensed]:
-        """Cut the inputs, shares of the room being proportional to coupling."""
-        texts = [one.text for one in given]
-        characters, shown = self.left / self.rate * _MARGIN, list(given)
+        """Keep as many inputs as can say something, the strongly coupled and then the latest first, and cut those."""
+        most = max(1, self.left // (_A_SECTION + _LEAST))
+        ranked = sorted(range(len(given)), key=lambda place: (-given[place].coupling, -place))
+        kept = [given[place] for place in sorted(ranked[:most])]
+        texts = [one.text for one in kept]
+        characters, shown = (self.left - _A_SECTION * len(kept)) / self.rate * _MARGIN, kept
         for _ in range(_MOST_LEVELS):
-            parts = shares([len(text) for text in texts], [one.coupling for one in given], int(characters))
-            shown = [replace(one, answer=cut(text, part)) for one, text, part in zip(given, texts, parts, strict=True)]
+            parts = shares([len(text) for text in texts], [one.coupling for one in kept], int(characters))
+            shown = [replace(one, answer=cut(text, part)) for one, text, part in zip(kept, texts, parts, strict=True)]
             if await self.reader.tokens(shown) <= self.room:
                 break
             characters *= 0.8
+        left_out = f", and {len(given) - len(kept)} of them left out" if len(kept) < len(given) else ""
         reason = (
             f"{self.reader.node} reads {len(given)} answers, {{tokens}} tokens with its own words, and its window "
-            "leaves {window}: they were cut, the weakly coupled ones most"
+            f"leaves {{window}}: they were cut, the weakly coupled ones most{left_out}"
         )
         return shown, self._record("truncated", len(given), reason)
 

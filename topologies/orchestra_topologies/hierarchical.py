@@ -16,6 +16,7 @@ from langgraph.runtime import Runtime
 from orchestra_agents.answers import AnswerType
 from orchestra_agents.microagent import Question
 from orchestra_agents.models.contract import Prompt
+from orchestra_agents.models.window import most_tokens
 from orchestra_topologies.dataflow import dataflow
 from orchestra_topologies.execution import Execution
 from orchestra_topologies.fitting import Reader
@@ -125,15 +126,19 @@ async def _lead(
     tokens: int,
     reports: Sequence[Given] = (),
 ) -> Outcome:
-    """Return what the lead says about the reports, its reply having room for `tokens`."""
+    """Return what the lead says about the reports, its reply having room for `tokens`, or half its window."""
 
     def asks(given: Sequence[Given]) -> Question:
         return Question(node=node, prompt=prompt(given, ""), answer=answer)
 
+    models = run.panel.choose(role="lead")
+    window = await run.window_of(models, most_tokens(prompt(reports, "")) + tokens)
+    if window is not None:
+        tokens = min(tokens, window // 2)
     reader = Reader(
         node=node,
         purpose="tell which reports are missing, do not answer their subtask, or contradict another one",
-        models=run.panel.choose(role="lead"),
+        models=models,
         sampling=run.roomy(tokens),
         asks=asks,
     )

@@ -29,6 +29,9 @@ SUMMARISER = "summariser"
 
 _LEAST = 32  # tokens below which an input says nothing
 _A_SECTION = 16  # tokens that delimit an input, about
+_DELIMITERS = 32  # characters of the same
+_MOST_NAMED = 4
+_TO = " to "
 _MARGIN = 0.95  # texts are cut by characters, counted in tokens
 _WORDS_A_TOKEN = 0.6
 _MOST_LEVELS = 12
@@ -82,7 +85,7 @@ async def fitted(run: Execution, reader: Reader, given: Sequence[Given]) -> list
         raise ContextExceeded(
             f"{reader.node} takes {bare:,} tokens without what it depends on; {limits} leave {room:,}"
         )
-    size = sum(len(one.text) for one in given)
+    size = sum(map(_size, given))
     work = _Work(run, reader, room=room, left=room - bare, rate=max(0.01, (tokens - bare) / max(1, size)))
     shown, record = await (work.truncated(given) if run.is_serial else work.aggregated(given))
     run.note_condensed(_with_figures(record, tokens=tokens, window=room))
@@ -178,7 +181,7 @@ class _Work:
             share = int(aggregator.sampling.max_tokens / self.rate * _MARGIN) // len(group)
             text = "\n".join(cut(one.text, share) for one in group)
         return Given(
-            name=", ".join(dict.fromkeys(one.name for one in group)),
+            name=_span([one.name for one in group]),
             answer=text,
             is_right=all(one.is_right for one in group),
             coupling=max(one.coupling for one in group),
@@ -232,17 +235,33 @@ def cut(text: str, most: int) -> str:
 
 
 def grouped(given: Sequence[Given], room: int) -> Iterator[list[Given]]:
-    """Yield the answers in groups of at most `room` characters, in order; a longer one is cut into parts."""
+    """Yield the answers in groups of at most `room` characters, delimiters included, in order.
+
+    One that is longer is cut into parts.
+    """
     group: list[Given] = []
     filled = 0
     for one in given:
-        text = one.text
-        for start in range(0, max(1, len(text)), room):
-            part = replace(one, answer=text[start : start + room])
-            if group and filled + len(part.text) > room:
+        text, step = one.text, max(1, room - _size(replace(one, answer="")))
+        for start in range(0, max(1, len(text)), step):
+            part = replace(one, answer=text[start : start + step])
+            if group and filled + _size(part) > room:
                 yield group
                 group, filled = [], 0
             group.append(part)
-            filled += len(part.text)
+            filled += _size(part)
     if group:
         yield group
+
+
+def _size(given: Given) -> int:
+    """Return the characters that an answer takes in a prompt, about."""
+    return len(given.text) + len(given.name) + _DELIMITERS
+
+
+def _span(names: Sequence[str]) -> str:
+    """Return a short name for several answers, themselves perhaps spans of such."""
+    different = list(dict.fromkeys(names))
+    if len(different) <= _MOST_NAMED and not any(_TO in name for name in different):
+        return ", ".join(different)
+    return f"{different[0].split(_TO)[0].split(', ')[0]}{_TO}{different[-1].split(_TO)[-1].split(', ')[-1]}"

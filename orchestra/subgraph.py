@@ -80,7 +80,7 @@ def as_subgraph(
     async def orchestra(state: RunIO, config: RunnableConfig) -> RunIO:
         async def invoke(performance: Performance) -> None:
             settings: Any = {**config, "recursion_limit": ENDLESS}
-            await inner.ainvoke({}, settings, context=performance, durability="exit")
+            await inner.ainvoke({}, settings, context=performance)
 
         run_id, write = _run_id(config), get_stream_writer()
 

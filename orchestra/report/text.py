@@ -53,6 +53,7 @@ def result_view(result: RunResult) -> RenderableType:
     return Group(
         table,
         Text(),
+        Text.assemble(("wired   ", "bold"), _wired(result)),
         Text.assemble(("answer  ", "bold"), shown_answer(result.answer)),
         Text.assemble(("status  ", "bold"), result.status),
         *(Text.assemble(("cause   ", "bold"), _cause(cause)) for cause in result.causes[:_MOST_ROWS]),
@@ -73,6 +74,13 @@ def closing_lines(result: RunResult | Solved) -> list[Text]:
         Text.assemble(("usage   ", "bold"), took),
         Text.assemble(("run     ", "bold"), f"{result.run_id}, answered by {kind}, recorded in {result.journal}"),
     ]
+
+
+def _wired(result: RunResult) -> str:
+    """Return how the subtasks were wired, by whom each was answered, and why."""
+    chosen = f"{result.topology} x {result.team}: " if result.topology else ""
+    passes = f" ({result.reroutes + 1} passes)" if result.reroutes else ""
+    return f"{chosen}{result.reason}{passes}"
 
 
 def _cause(cause: dict[str, Json]) -> str:

@@ -103,6 +103,7 @@ class Execution:
         embedder: Who makes texts comparable; None compares their words.
 
     Attributes:
+        order: All ids in topological order.
         outcomes: What has been settled so far, by subtask id.
         briefs: What the lead says about each subtask, in hierarchical runs.
         resolutions: What became of each question that several subtasks answer, once somebody looked at it.
@@ -147,7 +148,8 @@ class Execution:
         """Say what is to be done, by whom and wired how; a new pass over the graph begins."""
         self.graph, self.teams, self.topology = graph, teams, topology
         self.outcomes, self.briefs, self.resolutions = {}, {}, {}
-        self._places = {subtask.id: place for place, subtask in enumerate(graph)}
+        self.order = graph.order
+        self._places = {one: place for place, one in enumerate(self.order)}
 
     @property
     def is_serial(self) -> bool:

@@ -73,7 +73,7 @@ async def _plan(state: Progress, runtime: Runtime[Execution]) -> Progress:
 
 async def _delegate(state: Progress, runtime: Runtime[Execution]) -> Progress:
     run = runtime.context
-    ids = [one for one in run.graph.order if one not in run.outcomes]
+    ids = [one for one in run.order if one not in run.outcomes]
     fail_fast = run.conduct.fail_fast
     await dataflow(run.graph, run.perform, run.outcomes, ids=ids, settle=run.settle, fail_fast=fail_fast)
     return {"settled": len(run.outcomes)}
@@ -81,11 +81,11 @@ async def _delegate(state: Progress, runtime: Runtime[Execution]) -> Progress:
 
 async def _monitor(state: Progress, runtime: Runtime[Execution]) -> Progress:
     run, rounds = runtime.context, state.get("rounds", 0)
-    asked = [one for one in run.graph.order if _may_be_sent_back(run, one)]
+    asked = [one for one in run.order if _may_be_sent_back(run, one)]
     if run.stop is not None or rounds >= MOST_ROUNDS or not asked:
         return {}
     answer = redo_answer(asked)
-    reports = [run.given(one) for one in run.graph.order]
+    reports = [run.given(one) for one in run.order]
     outcome = await _lead(
         run,
         f"<lead monitors {rounds + 1}>",

@@ -34,13 +34,13 @@ async def _next_group(state: Progress, runtime: Runtime[Execution]) -> Progress:
             run.graph,
             run.perform,
             run.outcomes,
-            ids=run.graph.order,
+            ids=run.order,
             settle=run.settle,
             fail_fast=run.conduct.fail_fast,
         )
         return {"settled": len(run.outcomes)}
     layer = next(layer for layer in run.graph.layers if layer[0] not in run.outcomes)
-    earlier = [one for one in run.graph.order if one in run.outcomes and run.outcomes[one].status == "ok"]
+    earlier = [one for one in run.order if one in run.outcomes and run.outcomes[one].status == "ok"]
 
     async def work(subtask: Subtask) -> Outcome:
         return await run.perform(subtask, inputs=earlier)

@@ -28,7 +28,5 @@ async def _fan_out(state: Progress, runtime: Runtime[Execution]) -> Progress:
     async def work(subtask: Subtask) -> Outcome:
         return await run.perform(subtask, inputs=strong_inputs(subtask, run.stronger))
 
-    await dataflow(
-        run.graph, work, run.outcomes, ids=run.graph.order, settle=run.settle, fail_fast=run.conduct.fail_fast
-    )
+    await dataflow(run.graph, work, run.outcomes, ids=run.order, settle=run.settle, fail_fast=run.conduct.fail_fast)
     return {"settled": len(run.outcomes)}

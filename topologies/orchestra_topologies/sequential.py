@@ -23,7 +23,7 @@ def build() -> TopologyGraph:
 
 async def _next_subtask(state: Progress, runtime: Runtime[Execution]) -> Progress:
     run = runtime.context
-    subtask = run.graph[run.graph.order[len(run.outcomes)]]
+    subtask = run.graph[run.order[len(run.outcomes)]]
     failed = stopped_by(run.outcomes) if run.conduct.fail_fast else None
     blocked = failed or blocking(subtask, run.outcomes)
     if blocked is None:

@@ -117,7 +117,8 @@ def overall(graph: TaskGraph, outcomes: Mapping[str, Outcome]) -> RunStatus:
 
     What a subtask's readers did without, by their `join`, does not count against the run.
     """
-    ended = [outcome for one, outcome in outcomes.items() if one not in tolerated(graph, outcomes)]
+    done_without = set(tolerated(graph, outcomes))
+    ended = [outcome for one, outcome in outcomes.items() if one not in done_without]
     if any(outcome.status == "cancelled" and outcome.cause and outcome.cause.code == "budget" for outcome in ended):
         return "budget"
     statuses = {outcome.status for outcome in ended}

@@ -52,7 +52,7 @@ Invoke = Callable[[Performance], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """Who is asked and told during a run."""
+    """Who is told during a run, and what may have changed since it was started."""
 
     watch: Callable[[Record], None] | None = None
     """Told every record after its commit."""
@@ -82,7 +82,7 @@ async def run(
         run_id: Name of the run; an existing one is resumed. None makes a new name.
         approve: Shown the graph and its design before anything is spent on it; a LangGraph interrupt, and journaled: a
             run that was stopped at the question asks again when it is resumed. None asks nobody.
-        hooks: Who is asked and told on the way.
+        hooks: Who is told on the way.
 
     Raises:
         InputError: The task, a model name or a choice is wrong; nothing was written.
@@ -214,7 +214,9 @@ async def _invoke(performance: Performance, approve: Approve | None) -> None:
     said = await graph.ainvoke({}, config, context=performance)
     while "__interrupt__" in said:
         if approve is None:
-            raise RunDeclined(f"run {performance.journal.run_id!r} waits for approval; resume it with approve")
+            raise RunDeclined(
+                f"run {performance.journal.run_id!r} waits for approval; resume it with approve (--approve)"
+            )
         answer = approve(performance.graph, performance.design)
         granted = (await answer if inspect.isawaitable(answer) else answer) is True
         said = await graph.ainvoke(Command(resume=granted), config, context=performance)

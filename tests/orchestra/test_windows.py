@@ -85,6 +85,26 @@ async def test_many_levels_where_one_is_not_enough(tmp_path: Path) -> None:
     assert any(prompt.step.startswith("<condense end 2.") for prompt, _ in model.asked)
 
 
+@pytest.mark.parametrize("window", [190, 200, 220, 260, 320, 400])
+async def test_a_tight_window_ends_one_way_or_another(tmp_path: Path, window: int) -> None:
+    """However little a window leaves, the run ends: with an answer, or with a failure that gives the figures."""
+
+    class Tight(Narrow):
+        def __init__(self) -> None:
+            super().__init__(lambda prompt, sampling: "word " * 60 if prompt.step.startswith("s") else "done {x}")
+            self.window = window
+
+    graph = funnel(12).to_dict()
+    graph["subtasks"][-1]["id"] = "{end}"
+    model = Tight()
+    choices = orchestra.Choices(topology="hybrid", max_tokens=80)
+    plan = orchestra.plan(orchestra.TaskGraph.from_dict(graph), model=model, choices=choices)
+    result = await orchestra.run(plan, journal=tmp_path / "j.db")
+    end = result.subtasks["{end}"]
+    assert end["status"] == "ok" or end["cause"]["code"] == "context"
+    assert result.usage.calls < 200
+
+
 async def test_an_input_longer_than_a_window_is_read_in_parts(tmp_path: Path) -> None:
     """No aggregator is sent more than it can read, however long one answer is."""
 

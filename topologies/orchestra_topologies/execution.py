@@ -198,6 +198,11 @@ class Execution:
             verify=check,
         )
 
+    async def put(self, question: Question, team: Team, *, models: Sequence[Model]) -> Outcome:
+        """Have `team` answer a question that reads nothing which could be shortened; too long a one fails unsent."""
+        reader = Reader(node=question.node, purpose="", models=models, sampling=self.sampling, asks=lambda _: question)
+        return await self.read(reader, (), team)
+
     async def read_until_usable(
         self,
         reader: Reader,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from orchestra_agents.answers import AnswerType
 from orchestra_agents.errors import ContextExceeded
@@ -80,22 +80,18 @@ async def fitted(run: Execution, reader: Reader, given: Sequence[Given]) -> list
     if tokens <= room:
         return list(given)
     bare = await reader.tokens([])
-    if not given or room - bare < _LEAST:
+    if not given or room - bare < _LEAST + _A_SECTION:
         limits = f"a window of {window:,} and {reader.sampling.max_tokens:,} for the reply"
         raise ContextExceeded(
             f"{reader.node} takes {bare:,} tokens without what it depends on; {limits} leave {room:,}"
         )
     size = sum(map(_size, given))
-    work = _Work(run, reader, room=room, left=room - bare, rate=max(0.01, (tokens - bare) / max(1, size)))
-    shown, record = await (work.truncated(given) if run.is_serial else work.aggregated(given))
-    run.note_condensed(_with_figures(record, tokens=tokens, window=room))
+    rate = max(0.01, (tokens - bare) / max(1, size))
+    work = _Work(run, reader, tokens=tokens, room=room, left=room - bare, rate=rate)
+    is_tight = work.left < 2 * (_LEAST + _A_SECTION)
+    shown, record = await (work.truncated(given) if run.is_serial or is_tight else work.aggregated(given))
+    run.note_condensed(record)
     return shown
-
-
-def _with_figures(record: Condensed, *, tokens: int, window: int) -> Condensed:
-    """Return the record with what the prompt would have taken, and what there was."""
-    reason = record.reason.format(tokens=f"{tokens:,}", window=f"{window:,}")
-    return record.model_copy(update={"tokens": tokens, "window": window, "reason": reason})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +100,8 @@ class _Work:
 
     run: Execution
     reader: Reader
+    tokens: int
+    """Tokens that the prompt would take."""
     room: int
     """Tokens for the whole prompt."""
     left: int
@@ -125,10 +123,7 @@ class _Work:
                 break
             characters *= 0.8
         left_out = f", and {len(given) - len(kept)} of them left out" if len(kept) < len(given) else ""
-        reason = (
-            f"{self.reader.node} reads {len(given)} answers, {{tokens}} tokens with its own words, and its window "
-            f"leaves {{window}}: they were cut, the weakly coupled ones most{left_out}"
-        )
+        reason = f"they were cut, the weakly coupled ones most{left_out}"
         return shown, self._record("truncated", len(given), reason)
 
     async def aggregated(self, given: Sequence[Given]) -> tuple[list[Given], Condensed]:
@@ -142,7 +137,10 @@ class _Work:
             told = f"a window of {window:,} tokens leaves an aggregator no room"
             raise ContextExceeded(f"{self.reader.node} reads more than fits, and {told}")
         sections, levels, agents, fan_in = list(given), 0, 0, 0
-        while await self.reader.tokens(sections) > self.room and levels < _MOST_LEVELS:
+        while await self.reader.tokens(sections) > self.room:
+            if levels and len(sections) == 1:  # its message is longer than was asked for
+                sections, _ = await self.truncated(sections)
+                break
             levels += 1
             groups = list(grouped(sections, characters))
             fan_in, agents = max(fan_in, *map(len, groups)), agents + len(groups)
@@ -152,11 +150,8 @@ class _Work:
                     for place, group in enumerate(groups, 1)
                 ]
             sections = [task.result() for task in made]
-        reason = (
-            f"{self.reader.node} reads {len(given)} answers, {{tokens}} tokens with its own words, and its window "
-            f"leaves {{window}}: {agents} aggregators on {levels} level{'s' * (levels > 1)}, of at most {fan_in} "
-            "answers each, condense them first"
-        )
+        tree = f"{agents} aggregators on {levels} level{'s' * (levels > 1)}, of at most {fan_in} answers each"
+        reason = f"{tree}, condense them first"
         record = self._record("aggregated", len(given), reason)
         return sections, record.model_copy(update={"fan_in": fan_in, "levels": levels, "agents": agents})
 
@@ -187,9 +182,15 @@ class _Work:
             coupling=max(one.coupling for one in group),
         )
 
-    def _record(self, how: str, inputs: int, reason: str) -> Condensed:
-        return Condensed.model_validate(
-            {"node": self.reader.node, "how": how, "inputs": inputs, "tokens": 0, "window": 0, "reason": reason}
+    def _record(self, how: Literal["aggregated", "truncated"], inputs: int, what: str) -> Condensed:
+        read = f"{self.reader.node} reads {inputs} answers, {self.tokens:,} tokens with its own words"
+        return Condensed(
+            node=self.reader.node,
+            how=how,
+            inputs=inputs,
+            tokens=self.tokens,
+            window=self.room,
+            reason=f"{read}, and its window leaves {self.room:,}: {what}",
         )
 
 

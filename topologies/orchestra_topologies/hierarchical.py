@@ -22,7 +22,7 @@ from orchestra_topologies.execution import Execution
 from orchestra_topologies.fitting import Reader
 from orchestra_topologies.gate import resolve_all
 from orchestra_topologies.graph import TaskGraph
-from orchestra_topologies.outcome import Outcome
+from orchestra_topologies.outcome import Outcome, stopped_by
 from orchestra_topologies.progress import Progress, TopologyGraph
 from orchestra_topologies.prompts import (
     BRIEF_CHARACTERS,
@@ -82,7 +82,8 @@ async def _delegate(state: Progress, runtime: Runtime[Execution]) -> Progress:
 async def _monitor(state: Progress, runtime: Runtime[Execution]) -> Progress:
     run, rounds = runtime.context, state.get("rounds", 0)
     asked = [one for one in run.order if _may_be_sent_back(run, one)]
-    if run.stop is not None or rounds >= MOST_ROUNDS or not asked:
+    is_stopped = run.stop is not None or (run.conduct.fail_fast and stopped_by(run.outcomes) is not None)
+    if is_stopped or rounds >= MOST_ROUNDS or not asked:
         return {}
     answer = redo_answer(asked)
     reports = [run.given(one) for one in run.order]

@@ -16,7 +16,7 @@ class Cause:
     """Why a subtask did not end well."""
 
     code: str
-    """Stable name: an error's code, or undecided, red_flag, timeout, budget, dependency."""
+    """Stable name: an error's code, or undecided, red_flag, timeout, budget, dependency, fail_fast, verify, judge."""
     message: str
     """The reason as one sentence."""
     because: str | None = None

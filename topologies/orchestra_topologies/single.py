@@ -33,7 +33,7 @@ async def _answer(state: Progress, runtime: Runtime[Execution]) -> Progress:
         run.outcomes[subtasks[0].id] = await run.perform(subtasks[0])
         return {"settled": 1}
     question = Question(node=WHOLE, prompt=whole_prompt(run.graph), answer=whole_answer(run.graph))
-    run.outcomes[WHOLE] = outcome = await run.ask(question, run.teams[WHOLE], models=run.panel.choose())
+    run.outcomes[WHOLE] = outcome = await run.put(question, run.teams[WHOLE], models=run.panel.choose())
     own = sorted({name for subtask in subtasks for name in _OWN if getattr(subtask, name) != getattr(_PLAIN, name)})
     if own:
         run.notes.append(f"one agent answered the whole task: {', '.join(own)} of single subtasks did not apply")

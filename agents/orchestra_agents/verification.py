@@ -36,6 +36,7 @@ _SECRET = re.compile(r"(?i)(key|token|secret|password|credential)s?$|^(aws|ssh)_
 _SHOWN = 200
 _CHUNK = 4096
 _PATIENCE_S = 0.5
+_POLL_S = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +145,8 @@ async def _run(arguments: Sequence[str], answer: Json, limits: VerifyLimits) -> 
                 output, is_whole = await _talk(process, text, limits.output_bytes)
                 if not is_whole:
                     return Verdict(False, f"wrote more than {limits.output_bytes:,} bytes")
-                status = await process.wait()
+                await _ended(process)
+                status = process.returncode or 0
         except TimeoutError:
             return Verdict(False, f"not done within {limits.seconds:g} s")
         finally:
@@ -160,7 +162,7 @@ async def _talk(process: asyncio.subprocess.Process, text: bytes, most: int) -> 
     assert process.stdout is not None
     writing = asyncio.create_task(_hand_over(process.stdin, text))
     reading = asyncio.create_task(_read(process.stdout, most))
-    ended = asyncio.create_task(process.wait())
+    ended = asyncio.create_task(_ended(process))
     try:
         await asyncio.wait({reading, ended}, return_when=asyncio.FIRST_COMPLETED)
         if not reading.done():  # it ended, and something it left behind may hold the pipe open
@@ -171,6 +173,12 @@ async def _talk(process: asyncio.subprocess.Process, text: bytes, most: int) -> 
         for task in (writing, reading, ended):
             task.cancel()
         await asyncio.wait({writing, reading, ended})
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Return once the program itself has ended; asyncio's own wait is for its pipes, which others may hold open."""
+    while process.returncode is None:  # noqa: ASYNC110 - asyncio has no event for it
+        await asyncio.sleep(_POLL_S)
 
 
 async def _read(reader: asyncio.StreamReader, most: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import io
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint
@@ -61,7 +62,10 @@ def make_app(arguments: Sequence[str] = ()) -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
-    sys.exit(_main(list(sys.argv[1:] if arguments is None else arguments)))
+    code = _main(list(sys.argv[1:] if arguments is None else arguments))
+    if arguments is None:  # all is said and recorded: a late Ctrl-C must not change what the shell is told
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def _main(arguments: list[str]) -> int:

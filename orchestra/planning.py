@@ -15,7 +15,7 @@ from orchestra_agents.ledger import Budget
 from orchestra_agents.models.contract import Json, Model, Sampling
 from orchestra_agents.verification import PYTHON, named
 from orchestra_agents.voting.ahead import LARGEST_K
-from orchestra_topologies.execution import WHOLE, Conduct
+from orchestra_topologies.execution import WHOLE, Conduct, Context
 from orchestra_topologies.graph import Subtask, TaskGraph
 from orchestra_topologies.router import Route, Thresholds, Topology, route
 from orchestra_topologies.shape import Shape, shape_of
@@ -51,8 +51,8 @@ class Choices:
     team: TeamName = "auto"
     k: int | None = None
     """Margin of the votable subtasks, at least 1; None is 3."""
-    context: Literal["declared", "layers"] = "declared"
-    """What a subtask of a hybrid run is shown: its declared inputs, or the answers of all earlier layers."""
+    context: Context = "declared"
+    """What a subtask is shown: its declared inputs, all that those depend on, too, or (hybrid) all earlier layers."""
     fail_fast: bool = False
     """Whether the first subtask that does not end ok cancels all others."""
     timeout_s: float | None = None
@@ -80,8 +80,8 @@ class Choices:
             raise InputError("topology", f"must be one of {', '.join(allowed)}, got {self.topology!r}")
         if self.team not in get_args(TeamName):
             raise InputError("team", f"must be one of {', '.join(get_args(TeamName))}, got {self.team!r}")
-        if self.context not in ("declared", "layers"):
-            raise InputError("context", f"must be declared or layers, got {self.context!r}")
+        if self.context not in get_args(Context):
+            raise InputError("context", f"must be one of {', '.join(get_args(Context))}, got {self.context!r}")
         if self.k is not None:
             _check_number("k", self.k, 1, LARGEST_K)
         _check_number("seed", self.seed, 0, 2**63 - 1)

@@ -14,6 +14,7 @@ from orchestra.planning import Design
 from orchestra.testing import Scripted, run_virtual
 from orchestra_agents.errors import ManifestChanged, ServerError
 from orchestra_agents.models.contract import Prompt, Sampling
+from orchestra_topologies.router import Topology
 
 
 def say(**answers: object) -> Scripted:
@@ -262,6 +263,18 @@ async def test_a_lead_briefs_every_worker_and_an_unreadable_briefing_costs_nothi
     )
     plain = orchestra.plan(chain(), model=mute, choices=orchestra.Choices(**plan_of))  # type: ignore[arg-type]
     assert (await orchestra.run(plain, journal=tmp_path / "k.db")).status == "ok"
+
+
+@pytest.mark.parametrize("topology", ["sequential", "hybrid", "hierarchical"])
+async def test_ancestors_are_shown_where_that_is_asked_for(tmp_path: Path, topology: Topology) -> None:
+    """With context=ancestors a subtask reads all that it depends on, directly or not, and nothing else."""
+    edges = {"a": [], "b": ["a"], "other": [], "c": ["b"]}
+    graph = orchestra.TaskGraph({"id": one, "description": one, "depends_on": needs} for one, needs in edges.items())
+    model = Scripted(lambda prompt, sampling: "no lead" if sampling.schema else f"text of {prompt.step.split('|')[0]}")
+    choices = orchestra.Choices(topology=topology, context="ancestors")
+    await orchestra.run(orchestra.plan(graph, model=model, choices=choices), journal=tmp_path / "j.db")
+    last = next(prompt.content() for prompt, _ in model.asked if prompt.step.startswith("c|"))
+    assert [one for one in edges if f"text of {one}" in last] == ["a", "b"]
 
 
 async def test_layers_show_all_earlier_answers_and_wait_for_them(tmp_path: Path) -> None:

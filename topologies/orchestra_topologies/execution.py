@@ -32,6 +32,8 @@ WHOLE = "<whole>"
 """Node of one agent that answers for all subtasks; no subtask can be called so."""
 ROLES = ("arbiter", "decomposer", "judge", "lead", SUMMARISER)
 """Roles that are there in every run, beside `worker` and those that subtasks name."""
+Context = Literal["declared", "ancestors", "layers"]
+"""What a subtask is shown: its declared inputs, all that those depend on, too, or (hybrid) all earlier layers."""
 REPAIRS = 2
 """Further attempts after a reply that cannot be used, each told what was wrong."""
 
@@ -78,8 +80,8 @@ class Panel:
 class Conduct:
     """How a graph is carried out, whatever its topology."""
 
-    context: Literal["declared", "layers"] = "declared"
-    """What a subtask is shown: its declared inputs, or the answers of all earlier layers."""
+    context: Context = "declared"
+    """What a subtask is shown."""
     fail_fast: bool = False
     """Whether the first subtask that does not end ok cancels all others."""
     timeout_s: float | None = None
@@ -161,11 +163,12 @@ class Execution:
 
         Args:
             subtask: What to answer.
-            inputs: Ids of the subtasks whose answers it is shown; None is all that it depends on.
+            inputs: Ids of the subtasks whose answers it is shown; None follows the run's context.
         """
-        shown = self.graph.predecessors(subtask.id) if inputs is None else inputs
+        if inputs is None:
+            inputs = self._ancestors(subtask) if self.conduct.context == "ancestors" else [*dict(subtask.depends_on)]
         edges = dict(subtask.depends_on)
-        given = [self.given(one, COUPLING[edges.get(one, "weak")]) for one in shown]
+        given = [self.given(one, COUPLING[edges.get(one, "weak")]) for one in inputs]
 
         def asks(given: Sequence[Given]) -> Question:
             return Question(
@@ -317,6 +320,16 @@ class Execution:
         truth = before.truth
         is_right = truth is None or before.answer.canonical(truth.answer) == before.answer.canonical(outcome.answer)
         return Given(name=one, answer=outcome.answer, is_right=is_right, coupling=coupling)
+
+    def _ancestors(self, subtask: Subtask) -> list[str]:
+        """Return all that `subtask` depends on, directly or not, in topological order."""
+        found: set[str] = set()
+        rest = [subtask.id]
+        while rest:
+            before = [one for one in self.graph.predecessors(rest.pop()) if one not in found]
+            found.update(before)
+            rest += before
+        return sorted(found, key=self._places.__getitem__)
 
     def _refused(self, node: str, error: OrchestraError) -> Outcome:
         """Return and record the outcome of a node that could not even be asked."""

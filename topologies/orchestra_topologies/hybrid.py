@@ -29,7 +29,7 @@ def build() -> TopologyGraph:
 
 async def _next_group(state: Progress, runtime: Runtime[Execution]) -> Progress:
     run = runtime.context
-    if run.conduct.context == "declared":
+    if run.conduct.context != "layers":
         await dataflow(
             run.graph,
             run.perform,

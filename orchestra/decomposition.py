@@ -135,7 +135,8 @@ async def own_graph(plan: Plan) -> Decomposition | None:
         said = decomposer(text)
         graph, reason = _own(await said if inspect.isawaitable(said) else said), "a function of yours made"
     else:
-        graph, reason = TaskGraph.load(decomposer), f"{decomposer} holds"
+        recipe = TaskGraph.load(decomposer)
+        graph, reason = TaskGraph(recipe.subtasks, context=recipe.context), f"{decomposer} holds"
     graph = TaskGraph(graph.subtasks, goal=graph.goal or text, context=_joined(graph.context, plan.context))
     return Decomposition(graph=graph, reason=f"{reason} {len(graph)} subtasks", repairs=0)
 

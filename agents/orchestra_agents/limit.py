@@ -32,7 +32,7 @@ class CallLimit:
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
                     self.release()  # the slot had been handed over already
-                else:
+                elif turn in self._waiting:  # else a release has passed over it meanwhile
                     self._waiting.remove(turn)
                 raise
 

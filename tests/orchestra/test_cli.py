@@ -384,3 +384,41 @@ def test_a_signal_interrupts_and_the_run_goes_on_later(
     assert done.document["usage"]["unknown"] == result["usage"]["unknown"]
     repeated = len(asked(server)) - len(set(asked(server)))
     assert repeated == result["usage"]["unknown"]
+
+
+def test_a_dispute_is_shown_with_its_figures(call: Call) -> None:
+    """`show --json` tells of every pass: what was compared and how, what the arbiter saw, what followed."""
+    one = {"description": "Safe?", "answer": {"choice": ["yes", "no"]}, "answers": "verdict"}
+    disputed = [one | {"id": name, "truth": {"answer": said}} for name, said in (("a", "yes"), ("b", "no"))]
+    call("run", write_graph(disputed), "--model", "simulated:p=1", "--run-id", "r", "--json")
+    shown = call("show", "r", "--json").document
+    assert (shown["topology"], shown["reroutes"]) == ("hierarchical", 5)
+    assert [one["verdict"] for one in shown["synthesis"]] == ["rerouted"] * 5 + ["forced"]
+    [question] = shown["synthesis"][0]["questions"]
+    assert (question["operator"], question["consistency"], question["threshold"]) == ("arbitrate", 0.0, 0.7)
+    assert {"<arbitrate verdict>", "<lead>"} <= {decision["node"] for decision in shown["decisions"]}
+    told = call("show", "r")
+    assert "hierarchical x vote(k=3): answers still contradict each other" in told.out
+    assert "(6 passes)" in told.out
+
+
+def test_a_failed_run_names_its_root_cause_and_whom_it_kept(call: Call) -> None:
+    """The report says who is to blame, why, and what did not happen because of it."""
+    chain = [{"id": "a", "description": "word " * 200}, {"id": "b", "description": "B", "depends_on": ["a"]}]
+    done = call("run", write_graph(chain), "--model", "simulated", "--window", "64", "--max-tokens", "16")
+    assert done.code == 1
+    assert "cause   a failed (and with it b): a takes" in done.out
+    assert "a window of 64" in done.out
+
+
+def test_text_is_decomposed_by_a_recipe_and_may_have_material(call: Call) -> None:
+    """`--decomposer FILE` uses its subtasks with the text as goal; `--context` reaches them."""
+    Path("notes.txt").write_text("the notes", encoding="utf-8")
+    recipe = write_graph([{"id": "read", "description": "Read it."}])
+    options = ["--decomposer", recipe, "--context", "notes.txt"]
+    planned = call("plan", "Review this", *options, "--json").document
+    assert (planned["graph"]["goal"], planned["graph"]["context"]) == ("Review this", "the notes")
+    done = call("run", "Review this", *options, "--model", "simulated", "--run-id", "r", "--json")
+    assert (done.code, list(done.document["subtasks"])) == (0, ["read"])
+    manifest = call("show", "r", "--json").document["manifest"]
+    assert (manifest["context"], manifest["decomposer"]) == ("the notes", {"file": recipe})

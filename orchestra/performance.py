@@ -107,12 +107,19 @@ class Performance(Execution):
             return "accepted"
         if self.design.winner == "user" or not self.plan.choices.reroutes:
             return "kept"
+        before = self.state.passes.get(self.design.reroutes)
+        if before is not None and before.verdict == "rerouted" and before.questions == self.questions():
+            return "rerouted"  # decided before a resume, when less was spent
         calls = 1 + sum(team.k or team.samples for team in self.teams.values())
         try:
             self.sampler.check_room(Cost(calls=calls, tokens=calls * self.sampling.max_tokens))
         except BudgetExceeded:
             return "budget_stopped"
         return "rerouted"
+
+    def questions(self) -> list[dict[str, Json]]:
+        """Return what became of each question with several answers, as JSON."""
+        return [resolution.as_dict() for resolution in self.resolutions.values()]
 
     def tell(self, verdict: Verdict) -> None:
         """Note what the user should know about how the answer came about."""
@@ -224,7 +231,7 @@ async def _synthesise(state: Progress, runtime: Runtime[Performance]) -> Progres
         reroutes=performance.design.reroutes,
         topology=performance.design.topology,
         coupling=performance.design.shape.coupling,
-        questions=[resolution.as_dict() for resolution in performance.resolutions.values()],
+        questions=performance.questions(),
         verdict=verdict,
     )
     if performance.state.passes.get(record.reroutes) != record:

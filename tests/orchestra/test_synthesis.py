@@ -143,6 +143,16 @@ async def test_another_pass_must_fit_the_budget(tmp_path: Path) -> None:
     assert result.synthesis[0]["verdict"] == "budget_stopped"
 
 
+async def test_what_was_routed_again_before_a_stop_stays_so_however_little_is_left(tmp_path: Path) -> None:
+    """A resumed run follows the recorded decisions: their price is paid."""
+    answers = {"r0": "yes", "r1": "no"}
+    plan = orchestra.plan(orchestra.TaskGraph(members(2)), model=panel(answers), budget=orchestra.Budget(calls=15))
+    with pytest.raises(_Stop):
+        await orchestra.run(plan, journal=tmp_path / "j.db", run_id="r", hooks=orchestra.Hooks(watch=_after(50)))
+    result = await orchestra.run(plan, journal=tmp_path / "j.db", run_id="r")
+    assert (result.status, result.reroutes, result.usage.calls) == ("ok", 5, 15)
+
+
 async def test_a_check_overrides_consistency(tmp_path: Path) -> None:
     """Where answers passed a check, the check decides and nobody arbitrates."""
     model = panel({"r0": "no", "r1": "yes"})

@@ -11,6 +11,7 @@ from typing import Any
 
 import pydantic_core
 
+from orchestra_agents.errors import InputError
 from orchestra_agents.models.contract import Json, canonical_json
 
 _SIZES = ("minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum")
@@ -102,6 +103,8 @@ def schema_problem(schema: Json) -> str | None:
         return f"enum must be a list, got {shown(schema['enum'])}"
     if not isinstance(schema.get("properties", {}), dict):
         return f"properties must be a mapping, got {shown(schema['properties'])}"
+    if not isinstance(schema.get("anyOf", []), list):
+        return f"anyOf must be a list of schemas, got {shown(schema['anyOf'])}"
     for name in _SIZES:
         size = schema.get(name, 0)
         if isinstance(size, bool) or not isinstance(size, int | float) or not -1e15 <= size <= 1e15:
@@ -109,13 +112,55 @@ def schema_problem(schema: Json) -> str | None:
     return next((problem for inner in _inner_schemas(schema) if (problem := schema_problem(inner))), None)
 
 
+def inlined(schema: dict[str, Any], field: str) -> dict[str, Any]:
+    """Return `schema` with every definition it refers to written where it is used, and without titles.
+
+    Args:
+        schema: With its definitions under `$defs`, as pydantic writes them.
+        field: Whose schema it is, for the error.
+
+    Raises:
+        InputError: A definition refers to itself, or is not there.
+
+    >>> inlined({"$defs": {"A": {"type": "integer"}}, "properties": {"a": {"$ref": "#/$defs/A"}}}, "tool")
+    {'properties': {'a': {'type': 'integer'}}}
+    """
+    definitions = schema.get("$defs", {})
+
+    def copied(value: Any, within: tuple[str, ...]) -> Any:
+        if isinstance(value, list):
+            return [copied(one, within) for one in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            name = str(value["$ref"]).removeprefix("#/$defs/")
+            if name in within or name not in definitions:
+                raise InputError(field, f"the type {shown(name)} refers to itself, or to nothing; use a plainer one")
+            return copied(
+                {**definitions[name], **{key: one for key, one in value.items() if key != "$ref"}}, (*within, name)
+            )
+        return {
+            key: {name: copied(one, within) for name, one in item.items()}
+            if key == "properties"
+            else copied(item, within)
+            for key, item in value.items()
+            if key not in ("$defs", "title")
+        }
+
+    made: dict[str, Any] = copied(schema, ())
+    return made
+
+
 def mismatch(value: Json, schema: dict[str, Any], where: str = "answer") -> str | None:
     """Return how `value` departs from `schema`, or None.
 
-    This is a structural check, not a validator: it reads type, enum, const, required, properties, items (one schema),
-    additionalProperties, minItems, maxItems, minLength, maxLength, minimum and maximum. Every other keyword is left to
-    the server that constrains the completion.
+    This is a structural check, not a validator: it reads type, enum, const, anyOf, required, properties, items (one
+    schema), additionalProperties, minItems, maxItems, minLength, maxLength, minimum and maximum. Every other keyword is
+    left to the server that constrains the completion.
     """
+    alternatives = [one for one in schema.get("anyOf", ()) if isinstance(one, dict)]
+    if alternatives and all(mismatch(value, one, where) for one in alternatives):
+        return f"{where} is none of the alternatives allowed"
     kinds = _kinds(schema)
     if kinds and not any(_is_kind(value, kind) for kind in kinds):
         return f"{where} must be {' or '.join(kinds)}"
@@ -162,6 +207,7 @@ def _kinds(schema: dict[str, Any]) -> Any:
 
 def _inner_schemas(schema: dict[str, Any]) -> Iterator[Json]:
     yield from (inner for inner in schema.get("properties", {}).values() if not isinstance(inner, bool))
+    yield from (inner for inner in schema.get("anyOf", ()) if not isinstance(inner, bool))
     for keyword in ("items", "additionalProperties"):
         if not isinstance(schema.get(keyword, True), bool):
             yield schema[keyword]

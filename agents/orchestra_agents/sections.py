@@ -31,3 +31,19 @@ def data_section(text: str, *, kind: str | None = None, by: str | None = None) -
 def as_text(answer: Json) -> str:
     """Return an answer as it is shown to other agents: text as it is, anything else as JSON."""
     return answer if isinstance(answer, str) else canonical_json(answer)
+
+
+def cut(text: str, most: int) -> str:
+    """Return `text` in at most about `most` characters, its beginning and end with a word on what is left out.
+
+    >>> cut("abcdefghij" * 10, 60)
+    'abcdefghijabcdefg [... 75 characters left out ...] cdefghij'
+    """
+    if len(text) <= most:
+        return text
+    said = f" [... {len(text):,} characters left out ...] "
+    keep = max(0, most - len(said))
+    tail = keep // 3
+    return (
+        f"{text[: keep - tail]} [... {len(text) - keep:,} characters left out ...] {text[len(text) - tail :]}".strip()
+    )

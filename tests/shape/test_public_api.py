@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import fnmatch
 import importlib
 import inspect
@@ -179,3 +180,15 @@ def test_the_wheel_installs_beside_openai_agents(tmp_path: Path) -> None:
     subprocess.run([*install, str(wheel), "openai-agents"], check=True)
     code = "import agents, orchestra; print(agents.Agent, orchestra.plan); import orchestra_agents, orchestra_evals"
     subprocess.run([python, "-c", code], check=True, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_examples_in_docstrings_are_true(package: str) -> None:
+    """What a docstring shows as an example is what comes out."""
+    home = importlib.import_module(package)
+    failed = []
+    for found in pkgutil.walk_packages(home.__path__, f"{package}."):
+        if found.name.rpartition(".")[2] not in ("__main__", "_llama_child"):
+            result = doctest.testmod(importlib.import_module(found.name))
+            failed += [found.name] * bool(result.failed)
+    assert failed == []

@@ -18,6 +18,7 @@ from orchestra_agents.journal.records import Condensed
 from orchestra_agents.microagent import Question
 from orchestra_agents.models.contract import Model, Prompt, Sampling
 from orchestra_agents.models.window import count_tokens, most_tokens
+from orchestra_agents.sections import cut
 from orchestra_topologies.prompts import Given, condense_prompt
 from orchestra_topologies.teams.team import Team
 
@@ -217,22 +218,6 @@ def shares(sizes: Sequence[int], weights: Sequence[float], room: int) -> list[in
                 room -= kept[place]
             open_ = [place for place in open_ if place not in full] if full else []
     return kept
-
-
-def cut(text: str, most: int) -> str:
-    """Return `text` in at most about `most` characters, its beginning and end with a word on what is left out.
-
-    >>> cut("abcdefghij" * 10, 60)
-    'abcdefghijabcdefghi [... 72 characters left out ...] bcdefghij'
-    """
-    if len(text) <= most:
-        return text
-    said = f" [... {len(text):,} characters left out ...] "
-    keep = max(0, most - len(said))
-    tail = keep // 3
-    return (
-        f"{text[: keep - tail]} [... {len(text) - keep:,} characters left out ...] {text[len(text) - tail :]}".strip()
-    )
 
 
 def grouped(given: Sequence[Given], room: int) -> Iterator[list[Given]]:

@@ -16,8 +16,8 @@ _WORD = "simulated"
 def member_of(schema: str, *, key: str) -> str:
     """Return the JSON text of one value that satisfies `schema`, fixed by `key`.
 
-    Knows enum, const, type, properties, additionalProperties, required, items, minItems and minimum; other keywords are
-    not looked at.
+    Knows enum, const, anyOf, type, properties, additionalProperties, required, items, minItems and minimum; other
+    keywords are not looked at.
     """
     return canonical_json(_member(json.loads(schema), key))
 
@@ -37,6 +37,8 @@ def _member(schema: dict[str, Any] | bool, key: str) -> Json:
         return schema["const"]
     if schema.get("enum"):
         return schema["enum"][choice % len(schema["enum"])]
+    if schema.get("anyOf"):
+        return _member(schema["anyOf"][choice % len(schema["anyOf"])], f"{key}|")
     kind = schema.get("type") or ("object" if "properties" in schema else "string")
     match kind[0] if isinstance(kind, list) else kind:
         case "object":

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from orchestra.planning import Choices, Plan
 from orchestra_agents.ledger import Budget
-from orchestra_agents.models.contract import Json
+from orchestra_agents.models.contract import Json, digest
 from orchestra_topologies.execution import Panel
 from orchestra_topologies.graph import TaskGraph
 from orchestra_topologies.prompts import VERSION
@@ -26,6 +26,8 @@ def manifest_of(plan: Plan, panel: Panel) -> dict[str, Json]:
         "choices": asdict(plan.choices),
         "prompts": VERSION,
         "base_url": plan.base_url,
+        **({"tools": {one["name"]: digest(one) for one in plan.tools.spec()}} if plan.tools else {}),
+        **plan.roles_dict(),
         **plan.text_dict(),
     }
 
@@ -39,6 +41,7 @@ def plan_of(manifest: Mapping[str, Json], budget: Budget) -> Plan:
         budget=budget,
         choices=Choices(**manifest["choices"]),
         base_url=manifest["base_url"],
+        roles=Plan.read_roles(manifest),
         **Plan.read_text_dict(manifest),
     )
 

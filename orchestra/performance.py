@@ -12,11 +12,11 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from orchestra.decomposition import own_graph, propose
+from orchestra.decomposition import ROLE, propose
 from orchestra.planning import Design, Plan, design
 from orchestra.result import graph_of
 from orchestra_agents.errors import BudgetExceeded, RunDeclined
-from orchestra_agents.journal.records import Approval, Decomposed, Routed, RunStatus, Synthesised
+from orchestra_agents.journal.records import Approval, Routed, RunStatus, Synthesised
 from orchestra_agents.journal.sqlite import RunJournal
 from orchestra_agents.ledger import Cost
 from orchestra_agents.models.contract import Json
@@ -24,7 +24,7 @@ from orchestra_agents.models.embeddings import Embedder
 from orchestra_agents.sampler import Sampler
 from orchestra_topologies.catalog import TOPOLOGIES
 from orchestra_topologies.consistency import LEXICAL
-from orchestra_topologies.execution import WHOLE, Execution, Panel
+from orchestra_topologies.execution import NO_MEANS, WHOLE, Execution, Means, Panel
 from orchestra_topologies.gate import resolve_all
 from orchestra_topologies.graph import TaskGraph
 from orchestra_topologies.progress import Progress
@@ -46,10 +46,13 @@ class Performance(Execution):
         sampler: Where samples come from.
         journal: The run's writing end.
         embedder: Who makes texts comparable; None compares their words.
+        means: Role cards and tools.
     """
 
     design: Design
     answer: Json = None
+    is_through: bool = False
+    """Whether the last pass came to its end, so that `answer` is the run's."""
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class Performance(Execution):
         sampler: Sampler,
         journal: RunJournal,
         embedder: Embedder | None = None,
+        means: Means = NO_MEANS,
     ) -> None:
         super().__init__(
             panel=panel,
@@ -69,6 +73,7 @@ class Performance(Execution):
             state=sampler.state,
             conduct=plan.choices.conduct(),
             embedder=embedder,
+            means=means,
         )
         self.plan, self.asks_first = plan, asks_first or self.state.approval is not None
         if self.state.routed is not None:  # somebody's checkpointer may take a run up again in its middle
@@ -97,6 +102,8 @@ class Performance(Execution):
         """Return how the run ended."""
         status = overall(self.graph, self.outcomes)
         is_open = any(resolution.answer is None for resolution in self.resolutions.values())
+        if is_open and self.stop is not None:
+            return "budget"
         return "undecided" if status == "ok" and is_open else status
 
     def verdict(self) -> Verdict:
@@ -126,8 +133,9 @@ class Performance(Execution):
         for one in tolerated(self.graph, self.outcomes):
             self.notes.append(f"{one} is {self.outcomes[one].status}, and those who depend on it did without")
         open_ = [one for one in self.resolutions.values() if not one.is_settled and one.answer is not None]
+        is_yours = self.design.winner == "user"
         why = {
-            "kept": "the topology was chosen by you, so nothing was routed again",
+            "kept": f"{'the topology was chosen by you' if is_yours else 'reroutes is 0'}, so nothing was routed again",
             "budget_stopped": "what is left of the budget may not pay for another pass",
             "forced": "this was the last pass",
         }
@@ -135,6 +143,10 @@ class Performance(Execution):
             figures = f"consistency {resolution.consistency} is below {resolution.threshold}, {resolution.basis}"
             told = f"{', '.join(resolution.members)} contradict each other in {resolution.question!r} ({figures})"
             self.notes.append(f"{told}; an arbiter's choice stands, because {why.get(verdict, 'the run was stopped')}")
+        for resolution in self.resolutions.values():
+            if resolution.problem is not None and resolution.members:
+                stands = "there is no answer" if resolution.answer is None else "the answer most like the others stands"
+                self.notes.append(f"in {resolution.question!r} {stands}, because {resolution.problem}")
         if any(one.basis == LEXICAL for one in self.resolutions.values()):
             self.notes.append(
                 "texts were compared by their words alone; an embedding model would compare their meaning"
@@ -177,11 +189,8 @@ async def _decompose(state: Progress, runtime: Runtime[Performance]) -> Progress
     performance = runtime.context
     plan = performance.plan
     if isinstance(plan.task, str) and performance.state.decomposed is None:
-        made = await own_graph(plan)
-        if made is None:
-            sampler = performance.sampler.panel(performance.panel.choose(role="decomposer"))
-            made = await propose(plan, sampler, performance.sampling)
-        performance.journal.append(Decomposed(graph=made.graph.to_dict(), reason=made.reason, repairs=made.repairs))
+        made = await propose(plan, performance.terms(ROLE), performance.sampler)
+        performance.journal.append(made.to_record())
     return {"reroutes": 0}
 
 
@@ -240,6 +249,7 @@ async def _synthesise(state: Progress, runtime: Runtime[Performance]) -> Progres
         return {"verdict": verdict, "reroutes": record.reroutes + 1}
     resolved = performance.resolutions
     performance.answer = whole.answer if whole else compose(performance.graph, performance.outcomes, resolved)
+    performance.is_through = True
     performance.tell(verdict)
     return {"verdict": verdict}
 

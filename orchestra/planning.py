@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from os import PathLike
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args
 from orchestra_agents.errors import InputError
 from orchestra_agents.ledger import Budget
 from orchestra_agents.models.contract import Json, Model, Sampling
+from orchestra_agents.roles.cards import RoleCard
+from orchestra_agents.tools import NO_TOOLS, Tool, Toolbox
 from orchestra_agents.verification import PYTHON, named
 from orchestra_agents.voting.ahead import LARGEST_K
 from orchestra_topologies.execution import WHOLE, Conduct, Context
@@ -20,7 +22,7 @@ from orchestra_topologies.graph import Subtask, TaskGraph
 from orchestra_topologies.router import Route, Thresholds, Topology, route
 from orchestra_topologies.shape import Shape, shape_of
 from orchestra_topologies.synthesis import questions, whole_answer
-from orchestra_topologies.teams.team import Team, TeamName, choose_team
+from orchestra_topologies.teams.team import Team, TeamSpec, choose_team
 from orchestra_topologies.wiring import ignored_edges
 
 FORMAT = 1
@@ -48,7 +50,8 @@ class Choices:
     """What the user decides; the rest follows from the task's shape."""
 
     topology: Topology | Literal["auto"] = "auto"
-    team: TeamName = "auto"
+    team: str = "auto"
+    """Name of a team, with options where its defaults do not do: `decentralized:agents=5,rounds=2`."""
     k: int | None = None
     """Margin of the votable subtasks, at least 1; None is 3."""
     context: Context = "declared"
@@ -78,8 +81,7 @@ class Choices:
         allowed = ("auto", *get_args(Topology))
         if self.topology not in allowed:
             raise InputError("topology", f"must be one of {', '.join(allowed)}, got {self.topology!r}")
-        if self.team not in get_args(TeamName):
-            raise InputError("team", f"must be one of {', '.join(get_args(TeamName))}, got {self.team!r}")
+        object.__setattr__(self, "team", str(TeamSpec.parse(self.team, "team") or "auto"))
         if self.context not in get_args(Context):
             raise InputError("context", f"must be one of {', '.join(get_args(Context))}, got {self.context!r}")
         if self.k is not None:
@@ -202,34 +204,37 @@ def design(graph: TaskGraph, choices: Choices | None = None, *, reroutes: int = 
 
 
 def _teams(graph: TaskGraph, choices: Choices, topology: Topology) -> dict[str, Team]:
-    for subtask in graph:
-        if subtask.tools:
-            raise InputError(f"subtasks[{subtask.id}].tools", "is not built yet; remove it to run this graph")
     _check_questions(graph)
+    asked = TeamSpec.parse(choices.team, "team")
     if topology == "single" and len(graph) > 1:
-        answer = whole_answer(graph)
-        return {WHOLE: choose_team(choices.team, answer, k=choices.k, field="team")}
-    return {
-        subtask.id: _selecting(
-            subtask,
-            choose_team(
-                subtask.team or ("auto" if choices.team == "vote" and not subtask.answer.votable else choices.team),
-                subtask.answer,
-                k=subtask.k or choices.k,
-                field=f"subtasks[{subtask.id}].team" if subtask.team else "team",
-            ),
-        )
-        for subtask in graph
-    }
+        has_tools = any(subtask.tools for subtask in graph)
+        return {WHOLE: choose_team(asked, whole_answer(graph), k=choices.k, field="team", has_tools=has_tools)}
+    return {subtask.id: _team(subtask, asked, choices.k) for subtask in graph}
 
 
-def _selecting(subtask: Subtask, team: Team) -> Team:
-    return team if subtask.select is None else replace(team, select=subtask.select, samples=subtask.samples)
+def _team(subtask: Subtask, asked: TeamSpec | None, k: int | None) -> Team:
+    """Return who answers a subtask: its own team, else the run's where that can answer it, else the default."""
+    field = f"subtasks[{subtask.id}].team"
+    own = None if subtask.team is None else TeamSpec.parse(subtask.team, field)
+    if subtask.select is not None:
+        if subtask.tools or (own is not None and own.name != "solo"):
+            beside = "tools" if subtask.tools else f"the team {own}"
+            raise InputError(f"subtasks[{subtask.id}].select", f"picks one of several samples; leave out {beside}")
+        return Team("solo", select=subtask.select, samples=subtask.samples)
+    if subtask.team is None and asked is not None and not subtask.answer.votable:
+        asked = None if asked.name == "vote" else replace(asked, join=None)
+    spec, has_tools = (own if subtask.team is not None else asked), bool(subtask.tools)
+    k = subtask.k or k
+    return choose_team(spec, subtask.answer, k=k, field=field if subtask.team else "team", has_tools=has_tools)
 
 
 def _check_questions(graph: TaskGraph) -> None:
     """Refuse a question that is answered in different ways: such answers cannot be compared."""
     for question, members in questions(graph).items():
+        if question in graph and question not in members:
+            raise InputError(
+                f"subtasks[{members[0]}].answers", f"{question!r} is the id of another subtask; rename one"
+            )
         first, *others = (graph[one] for one in members)
         odd = next((other for other in others if other.answer != first.answer), None)
         if odd is not None:
@@ -253,6 +258,10 @@ class Plan:
     """Material of a task that is text: its decomposer reads it, and so may every subtask."""
     decomposer: Decomposer | None = None
     """Who makes a graph of a task that is text; None is a model by the general instruction."""
+    tools: Toolbox = NO_TOOLS
+    """The tools there are; a subtask is granted those that it names, whoever wrote it. No file holds them."""
+    roles: Mapping[str, RoleCard] = field(default_factory=dict)
+    """Role cards in place of those that ship, or beside them, by role."""
 
     def __post_init__(self) -> None:
         if isinstance(self.task, TaskGraph):
@@ -291,7 +300,23 @@ class Plan:
         task = self.task if isinstance(self.task, str) else self.task.to_dict()
         values = {"plan": FORMAT, "task": task, "model": _named(self.model)}
         values |= {"budget": asdict(self.budget), "choices": asdict(self.choices), "base_url": self.base_url}
-        return values | self.text_dict()
+        return values | self.roles_dict() | self.text_dict()
+
+    def roles_dict(self) -> dict[str, Json]:
+        """Return as JSON the role cards that do not ship, nothing where there are none."""
+        return {"roles": {role: card.to_dict() for role, card in self.roles.items()}} if self.roles else {}
+
+    @staticmethod
+    def read_roles(values: Mapping[str, Any]) -> dict[str, RoleCard]:
+        """Return the role cards that `roles_dict` wrote into `values`.
+
+        Raises:
+            InputError: They are none.
+        """
+        said = values.get("roles", {})
+        if not isinstance(said, Mapping):
+            raise InputError("plan.roles", f"must be a mapping of role cards by role, got {said!r}")
+        return {role: RoleCard.from_dict(role, card) for role, card in said.items()}
 
     def text_dict(self) -> dict[str, Json]:
         """Return as JSON what only a task in words has, defaults left out; `read_text_dict` reads it back."""
@@ -329,7 +354,7 @@ class Plan:
         extra = sorted(
             set(values)
             - expected
-            - {"base_url", "context", "decomposer"}
+            - {"base_url", "context", "decomposer", "roles"}
             - {"shape", "route", "decision", "graph", "forecast"}
         )
         if extra or values.get("plan") != FORMAT or not expected <= set(values):
@@ -349,6 +374,7 @@ class Plan:
             budget=_part(Budget, values, "budget"),
             choices=_part(Choices, values, "choices"),
             base_url=base_url,
+            roles=cls.read_roles(values),
             **cls.read_text_dict(values),
         )
         _check_decision(plan, values.get("decision"))
@@ -363,6 +389,8 @@ def plan(
     choices: Choices | None = None,
     context: str = "",
     decomposer: Decomposer | None = None,
+    tools: Toolbox | Iterable[Tool] = NO_TOOLS,
+    roles: Mapping[str, RoleCard] | None = None,
 ) -> Plan:
     """Return the plan for `task`: pure and free, nothing is asked or written.
 
@@ -374,6 +402,8 @@ def plan(
         context: Material of a task in words.
         decomposer: Who makes a graph of a task in words: `general` or `software` (instructions for a model), a graph
             file, or a function; None is `general`.
+        tools: The tools there are (`orchestra_agents.tools.tool`); a subtask is granted those that it names.
+        roles: Role cards in place of those that ship, or beside them, by role.
 
     Raises:
         InputError: The graph cannot be answered as asked.
@@ -385,10 +415,17 @@ def plan(
         choices=choices or Choices(),
         context=context,
         decomposer=decomposer,
+        tools=toolbox_of(tools),
+        roles=roles or {},
     )
     if isinstance(task, TaskGraph):
         design(task, made.choices)
     return made
+
+
+def toolbox_of(tools: Toolbox | Iterable[Tool]) -> Toolbox:
+    """Return a toolbox as it is, and one of tools."""
+    return tools if isinstance(tools, Toolbox) else Toolbox(tools)
 
 
 def read_task(argument: str) -> TaskGraph | str | Plan:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestra.coordination import Coordination, coordination_of
 from orchestra_agents.journal.records import RunStatus, SubtaskEnded
 from orchestra_agents.journal.replay import RunState, Usage
 from orchestra_agents.models.contract import Evidence, Json
 from orchestra_topologies.execution import WHOLE
+from orchestra_topologies.graph import TaskGraph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +49,17 @@ class RunResult:
     """What each pass came to: topology, coupling, what became of each question with several answers, the verdict."""
     condensed: list[dict[str, Json]]
     """Whose inputs were made to fit its context window, and how."""
+    coordination: Coordination
+    """Turns, messages and what they were worth; compared with one agent by `coordination.beside`."""
 
     def as_dict(self) -> dict[str, Json]:
         """Return the result as the JSON document that the command line prints."""
         values: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
-        return values | {"usage": self.usage.as_dict(), "journal": str(self.journal)}
+        return values | {
+            "usage": self.usage.as_dict(),
+            "journal": str(self.journal),
+            "coordination": self.coordination.as_dict(),
+        }
 
 
 def result_of(run_id: str, state: RunState, journal: Path) -> RunResult:
@@ -79,6 +87,7 @@ def result_of(run_id: str, state: RunState, journal: Path) -> RunResult:
         reroutes=max(state.passes, default=0),
         synthesis=[state.passes[place].model_dump(mode="json") for place in sorted(state.passes)],
         condensed=[record.model_dump(mode="json") for record in state.condensed.values()],
+        coordination=coordination_of(state, task_graph_of(state)),
     )
 
 
@@ -88,6 +97,12 @@ def graph_of(state: RunState) -> dict[str, Json] | None:
         return state.decomposed.graph
     task = state.manifest.get("task")
     return task if isinstance(task, dict) else None
+
+
+def task_graph_of(state: RunState) -> TaskGraph | None:
+    """Return the run's task graph; None before text has been decomposed."""
+    said = graph_of(state)
+    return None if said is None else TaskGraph.from_dict(said, max_subtasks=len(said["subtasks"]), max_layers=10**9)
 
 
 def _subtasks(state: RunState) -> Iterator[tuple[str, dict[str, Json]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, overload
@@ -14,13 +14,15 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphInterrupt
 from langgraph.types import Command
 
+from orchestra.decomposition import Decomposition, own_graph, recorded_graph
 from orchestra.drive_result import DriveResult
 from orchestra.driving import DriveHooks, Step, drive, resume_drive, stream_steps
 from orchestra.manifest import differences, manifest_of, plan_of
 from orchestra.performance import Performance, app
-from orchestra.planning import Design, ModelSpec, Plan, design
+from orchestra.planning import Design, ModelSpec, Plan, design, toolbox_of
 from orchestra.result import RunResult, result_of
 from orchestra.session import Session, new_run_id
+from orchestra_agents.acting import Effect
 from orchestra_agents.errors import (
     BudgetExceeded,
     InputError,
@@ -34,11 +36,14 @@ from orchestra_agents.journal.records import Record, RunEnded, RunResumed, RunSt
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import Entry, RunJournal, check_run_id
 from orchestra_agents.ledger import Budget
+from orchestra_agents.models.contract import digest
 from orchestra_agents.models.embeddings import Embedder
 from orchestra_agents.process import Process
+from orchestra_agents.roles.cards import shipped_cards
 from orchestra_agents.sampler import Sampler
+from orchestra_agents.tools import NO_TOOLS, Tool, Toolbox
 from orchestra_agents.verification import check_runnable
-from orchestra_topologies.execution import Panel
+from orchestra_topologies.execution import Means, Panel
 from orchestra_topologies.graph import TaskGraph
 
 ENDLESS = 1_000_000_000
@@ -46,6 +51,8 @@ ENDLESS = 1_000_000_000
 
 Approve = Callable[[TaskGraph, Design], Awaitable[bool] | bool]
 """Asked before anything is spent on a task graph; anything but True ends the run."""
+AllowEffects = bool | Callable[[Effect], Awaitable[bool] | bool]
+"""Who allows calls of tools with effects `once`; anything but True refuses one."""
 Invoke = Callable[[Performance], Awaitable[None]]
 """Carries a performance through its LangGraph application."""
 
@@ -58,6 +65,16 @@ class Hooks:
     """Told every record after its commit."""
     accept_change: bool = False
     """Whether a run may be resumed with another task, model or choice than it was started with."""
+    allow_effects: AllowEffects = False
+    """Whether tools may be called whose effects must not happen twice (`once`): all, none, or those that a function of
+    the effect allows."""
+
+    async def allow(self, effect: Effect) -> bool:
+        """Return whether a call may be made."""
+        if isinstance(self.allow_effects, bool):
+            return self.allow_effects
+        said = self.allow_effects(effect)
+        return (await said if inspect.isawaitable(said) else said) is True
 
 
 async def run(
@@ -69,6 +86,7 @@ async def run(
     journal: Path | str | None = None,
     run_id: str | None = None,
     approve: Approve | None = None,
+    tools: Toolbox | Iterable[Tool] | None = None,
     hooks: Hooks = Hooks(),
 ) -> RunResult:
     """Run a plan, a graph or a text to its end and return what it came to.
@@ -82,6 +100,7 @@ async def run(
         run_id: Name of the run; an existing one is resumed. None makes a new name.
         approve: Shown the graph and its design before anything is spent on it; a LangGraph interrupt, and journaled: a
             run that was stopped at the question asks again when it is resumed. None asks nobody.
+        tools: The tools there are, in place of the plan's; a subtask is granted those that it names.
         hooks: Who is told on the way.
 
     Raises:
@@ -93,6 +112,7 @@ async def run(
     plan = task if isinstance(task, Plan) else Plan(task=task)
     caps = (budget or Budget()).or_else(plan.budget)
     plan = replace(plan, model=model if model is not None else plan.model, budget=caps)
+    plan = plan if tools is None else replace(plan, tools=toolbox_of(tools))
     if session is not None:
         return await _run(plan, session, run_id or new_run_id(), hooks, approve)
     async with Session(journal=journal) as own:
@@ -105,12 +125,13 @@ async def resume(
     session: Session,
     budget: Budget | None = None,
     approve: Approve | None = None,
+    tools: Toolbox | Iterable[Tool] = NO_TOOLS,
     hooks: Hooks = Hooks(),
 ) -> RunResult | DriveResult:
     """Go on with a run or a chain where it stopped, from what its journal says; a finished one is returned as it is.
 
     Models are the session's, if it has some, else those that the run's manifest names; caps that are not given are
-    those of the attempt before.
+    those of the attempt before. Tools are no part of a journal: bring those along that the run began with.
 
     Raises:
         UnknownRun: The journal holds no such run.
@@ -121,7 +142,7 @@ async def resume(
     if session.journal.kind(run_id) == "drive":
         watched = DriveHooks(accept_change=hooks.accept_change)
         return await resume_drive(run_id, session=session, budget=budget, hooks=watched)
-    return await resume_graph(run_id, session=session, budget=budget, approve=approve, hooks=hooks)
+    return await resume_graph(run_id, session=session, budget=budget, approve=approve, tools=tools, hooks=hooks)
 
 
 async def resume_graph(
@@ -130,6 +151,7 @@ async def resume_graph(
     session: Session,
     budget: Budget | None = None,
     approve: Approve | None = None,
+    tools: Toolbox | Iterable[Tool] = NO_TOOLS,
     hooks: Hooks = Hooks(),
 ) -> RunResult:
     """Go on with a run of a graph or a text; see `resume`."""
@@ -143,7 +165,7 @@ async def resume_graph(
         return result_of(run_id, state, session.journal.path)
     plan = plan_of(state.manifest, budget or Budget())
     model = plan.model if session.model is None else session.model
-    plan = replace(plan, model=model, base_url=session.base_url or plan.base_url)
+    plan = replace(plan, model=model, base_url=session.base_url or plan.base_url, tools=toolbox_of(tools))
     return await _run(plan, session, run_id, hooks, approve)
 
 
@@ -231,10 +253,13 @@ async def perform_run(
         InputError, ManifestChanged, RunOwned, RunDeclined: As `run`.
     """
     check_run_id(run_id)
-    subtasks = list(plan.task) if isinstance(plan.task, TaskGraph) else []
-    if isinstance(plan.task, TaskGraph):
-        design(plan.task, plan.choices)  # what cannot be answered as asked is refused before anything is written
-        _check_checks(plan.task)
+    made = await _made(plan, session, run_id)
+    graph = plan.task if isinstance(plan.task, TaskGraph) else made.graph if made is not None else None
+    if graph is not None:
+        design(graph, plan.choices)  # what cannot be answered as asked is refused before anything is written
+        _check_checks(graph)
+        _check_tools(graph, plan.tools)
+    subtasks = [] if graph is None else list(graph)
     wanted = [subtask.model for subtask in subtasks if subtask.model is not None]
     panel = session.panel(plan.model, wanted=wanted, base_url=plan.base_url)
     panel.check_roles({subtask.role for subtask in subtasks if subtask.role is not None})
@@ -245,10 +270,21 @@ async def perform_run(
         address = plan.base_url or state.manifest.get("base_url")
         plan = replace(plan, budget=plan.budget.or_else(Budget(**state.budget)), base_url=address)
         session.check_prices(plan.budget, panel)
-        attempt = _Attempt(plan, session, panel, journal, state, embedder)
+        attempt = _Attempt(plan, made, session, panel, journal, state, embedder)
         if attempt.begin(hooks):
-            await attempt.perform(invoke, asks_first=asks_first)
+            await attempt.perform(invoke, hooks, asks_first=asks_first)
         return result_of(run_id, state, session.journal.path)
+
+
+async def _made(plan: Plan, session: Session, run_id: str) -> Decomposition | None:
+    """Return the graph that a function or file of the user's gives a text; None where there is none, or a model's."""
+    if isinstance(plan.task, TaskGraph) or plan.decomposer is None:
+        return None
+    try:
+        state = RunState() if session.is_new else RunState.of(session.journal.entries(run_id))
+    except UnknownRun:
+        state = RunState()
+    return recorded_graph(plan, state) or await own_graph(plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +292,8 @@ class _Attempt:
     """One attempt at a run: the first, or a resumed one."""
 
     plan: Plan
+    made: Decomposition | None
+    """The graph that the plan's own function or file gives its text."""
     session: Session
     panel: Panel
     journal: RunJournal
@@ -266,6 +304,8 @@ class _Attempt:
         """Record that the attempt begins; False if the run is finished already."""
         state, manifest = self.state, manifest_of(self.plan, self.panel)
         changes = differences(state.manifest, manifest) if state.started else []
+        if state.decomposed is not None and self._is_to_be_recorded() and not changes:
+            changes = ["task differs (the decomposer gave another graph)"]
         if changes and not hooks.accept_change:
             raise ManifestChanged(self.journal.run_id, changes)
         if state.ended is not None and state.ended.status == "ok" and not changes:
@@ -284,29 +324,40 @@ class _Attempt:
         else:
             changed = manifest if changes else None
             self.journal.append(RunResumed(at=at, evidence=evidence, budget=budget, changed=changed))
+        if self.made is not None and self._is_to_be_recorded():
+            self.journal.append(self.made.to_record())
         return True
 
-    async def perform(self, invoke: Invoke, *, asks_first: bool) -> None:
+    def _is_to_be_recorded(self) -> bool:
+        """Return whether the user's own graph is not the one that the journal holds."""
+        recorded = self.state.decomposed
+        return self.made is not None and (recorded is None or digest(recorded.graph) != self.made.graph.digest())
+
+    async def perform(self, invoke: Invoke, hooks: Hooks, *, asks_first: bool) -> None:
         """Go through the run's graph and record how it ended."""
         ledger = self.session.ledger(self.plan.budget, self.state.usage.as_cost())
         ledger.start()
         sampler = Sampler(
             self.panel.default, journal=self.journal, state=self.state, ledger=ledger, limit=self.session.limit
         )
+        plan = self.plan
+        if self.made is not None:  # the graph itself, not what was written down of it, which has no functions
+            plan = replace(plan, task=self.made.graph, context="", decomposer=None)
         performance = Performance(
-            self.plan,
+            plan,
             asks_first=asks_first,
             panel=self.panel,
             sampler=sampler,
             journal=self.journal,
             embedder=self.embedder,
+            means=Means(cards={**shipped_cards(), **self.plan.roles}, tools=self.plan.tools, allow=hooks.allow),
         )
         loop = asyncio.get_running_loop()
         started = loop.time()
 
         def end(status: RunStatus, reason: str | None = None) -> None:
             seconds = round(loop.time() - started, 6)
-            notes = performance.notes
+            notes = list(dict.fromkeys(performance.notes))  # each pass over the graph tells its own
             self.journal.append(
                 RunEnded(status=status, answer=performance.answer, reason=reason, notes=notes, seconds=seconds)
             )
@@ -329,7 +380,15 @@ class _Attempt:
         except ExceptionGroup as group:
             raise _first(group) from group
         else:
+            if not performance.is_through:
+                raise RuntimeError("a run's graph was left before its end")  # never recorded as an end
             end(performance.status(), performance.stop.message if performance.stop else None)
+
+
+def _check_tools(graph: TaskGraph, tools: Toolbox) -> None:
+    """Refuse a graph that names tools which nobody brought along."""
+    for subtask in graph:
+        tools.grant(subtask.tools, field=f"subtasks[{subtask.id}].tools")
 
 
 def _check_checks(graph: TaskGraph) -> None:

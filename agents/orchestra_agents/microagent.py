@@ -25,6 +25,8 @@ class Question:
     answer: AnswerType
     pattern: Prompt | None = None
     """The same question as worked examples whose last line is to be completed, for models that are asked best so."""
+    words: str = ""
+    """The last words of the prompt, which say what to do; whatever else is to be read comes before them."""
     offset: int = 0
     """Where in the panel the first sample goes."""
 

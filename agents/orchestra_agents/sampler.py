@@ -30,10 +30,6 @@ W = TypeVar("W")
 _AS_TEXTS = "embedding"  # the policy of a request for vectors, which has none
 
 
-def _ignore() -> None:
-    """Nobody wants to hear of calls."""
-
-
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A reply that stands in the journal."""
@@ -61,15 +57,17 @@ class Sampler:
         self._models = tuple(models)
         self.state = state
         self._journal, self._ledger, self._limit = journal, ledger, limit
-        self._tell: Callable[[], None] = _ignore
+        self._tell: list[Callable[[], None]] = []
 
     def panel(self, models: Sequence[Model]) -> Sampler:
-        """Return a sampler of other models on the same journal, ledger and limit."""
-        return Sampler(models, journal=self._journal, state=self.state, ledger=self._ledger, limit=self._limit)
+        """Return a sampler of other models on the same journal, ledger and limit, with the same first call."""
+        other = Sampler(models, journal=self._journal, state=self.state, ledger=self._ledger, limit=self._limit)
+        other._tell = self._tell
+        return other
 
     def on_first_call(self, tell: Callable[[], None]) -> None:
-        """Have `tell` called once, when this sampler's next call has its turn."""
-        self._tell = tell
+        """Have `tell` called once, when the next call of this sampler, or of one made of it, has its turn."""
+        self._tell = [tell]
 
     def member(self, place: int) -> Model:
         """Return the panel's member at `place`, counted round and round."""
@@ -95,8 +93,8 @@ class Sampler:
             return Sample(self._journal.journal.blob(recorded.text), recorded.flag, recorded.opaque)
         reservation = await self._turn(worst_cost(prompt, sampling))
         try:
-            tell, self._tell = self._tell, _ignore
-            tell()
+            if self._tell:
+                self._tell.pop()()
 
             async def call() -> Completion:
                 [completion] = await model.sample(prompt, sampling, 1)

@@ -93,7 +93,7 @@ class Tool:
             arguments: By name, as the schema says.
             key: Tells this call from every other; a repeated call has the same one.
         """
-        if problem := self._problem(arguments):
+        if problem := self.problem(arguments):
             return Observation(status="refused", text=problem)
         try:
             async with asyncio.timeout(self.limits.seconds) as limit:
@@ -109,7 +109,8 @@ class Tool:
             return self._failed(error)
         return self._shown("ok", text)
 
-    def _problem(self, arguments: Json) -> str | None:
+    def problem(self, arguments: Json) -> str | None:
+        """Return why a call cannot be made with `arguments`, as far as the schema tells, or None."""
         return mismatch(arguments, dict(self.schema), "arguments")
 
     def _failed(self, error: Exception) -> Observation:

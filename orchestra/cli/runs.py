@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from orchestra.report.drive import drive_view
 from orchestra.report.solving import solved_view
 from orchestra.report.text import result_view
 from orchestra.result import RunResult, graph_of, result_of
-from orchestra.solved import solved_of
+from orchestra.solved import Solved, solved_of
 from orchestra_agents.errors import InputError, UnknownRun
 from orchestra_agents.journal.chain import ChainState
 from orchestra_agents.journal.collect import collect
@@ -54,6 +54,9 @@ def show_command(
     journal: JournalOption = None,
     page: Annotated[int, typer.Option(help="Page of decisions, from 1.")] = 1,
     page_size: Annotated[int, typer.Option(help="Decisions a page, 1 to 10000.")] = 100,
+    baseline: Annotated[
+        str | None, typer.Option(help="A run of one agent on the same task, which coordination is compared with.")
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Show a run: its subtasks, usage, manifest and decisions."""
@@ -62,8 +65,12 @@ def show_command(
     if not 1 <= page_size <= 10_000:
         raise InputError("--page-size", f"must be an integer from 1 to 10000, got {page_size}")
     with Journal(journal_path(journal), "read") as opened:
-        show = _show_chain if opened.kind(run_id) == "drive" else _show_graph
-        show(opened, run_id, Page(page, page_size), as_json=json_)
+        if opened.kind(run_id) == "drive":
+            if baseline is not None:
+                raise InputError("--baseline", "compares runs of task graphs, and this is a chain")
+            _show_chain(opened, run_id, Page(page, page_size), as_json=json_)
+        else:
+            _show_graph(opened, run_id, Page(page, page_size), baseline=baseline, as_json=json_)
 
 
 def gc_command(
@@ -109,12 +116,13 @@ class Page:
         return {"page": self.number, "pages": max(1, -(-total // self.size))}
 
 
-def _show_graph(journal: Journal, run_id: str, page: Page, *, as_json: bool) -> None:
-    state = RunState.of(journal.entries(run_id))
-    if state.started is None:
-        raise UnknownRun(run_id, str(journal.path))
+def _show_graph(journal: Journal, run_id: str, page: Page, *, baseline: str | None, as_json: bool) -> None:
+    state = _state_of(journal, run_id)
+    assert state.started is not None
     is_solving = state.started.what == "solve"
     result = solved_of(run_id, state, journal.path) if is_solving else result_of(run_id, state, journal.path)
+    if baseline is not None:
+        result = _compared(result, journal, baseline)
     if not as_json:
         Console(highlight=False).print(result_view(result) if isinstance(result, RunResult) else solved_view(result))
         return
@@ -126,6 +134,25 @@ def _show_graph(journal: Journal, run_id: str, page: Page, *, as_json: bool) -> 
         "decisions": decisions[page.first : page.first + page.size],
     }
     print_json(result.as_dict() | shown | page.of(len(decisions)))
+
+
+def _state_of(journal: Journal, run_id: str) -> RunState:
+    state = RunState.of(journal.entries(run_id))
+    if state.started is None:
+        raise UnknownRun(run_id, str(journal.path))
+    return state
+
+
+def _compared(result: RunResult | Solved, journal: Journal, baseline: str) -> RunResult:
+    """Return the result with its coordination compared to that of another run.
+
+    Raises:
+        InputError: One of the two is no run of a task graph.
+    """
+    if not isinstance(result, RunResult) or journal.kind(baseline) != "graph":
+        raise InputError("--baseline", "compares two runs of task graphs")
+    single = result_of(baseline, _state_of(journal, baseline), journal.path).coordination
+    return replace(result, coordination=result.coordination.beside(single))
 
 
 def _show_chain(journal: Journal, run_id: str, page: Page, *, as_json: bool) -> None:

@@ -16,7 +16,7 @@ from orchestra_agents.answers import AnswerType
 from orchestra_agents.errors import InputError
 from orchestra_agents.models.contract import Truth
 from orchestra_topologies.graph import COUPLING, Example, Subtask, TaskGraph
-from orchestra_topologies.subtask import Join
+from orchestra_topologies.subtask import Join, Repair
 
 FACTS = {"id": "facts", "description": "List the facts."}
 JUDGE = {"id": "judge", "description": "Which one wins?", "answer": {"choice": ["alpha", "beta"]}}
@@ -31,6 +31,7 @@ FULL = {
     "k": 4,
     "tools": ["search"],
     "verify": "pytest -q",
+    "repair": {"role": "mender", "times": 2},
     "join": {"quorum": 1},
     "final": True,
     "select": None,
@@ -69,6 +70,7 @@ def test_every_key_reaches_the_subtask() -> None:
         k=4,
         tools=("search",),
         verify="pytest -q",
+        repair=Repair(role="mender", times=2),
         join=Join("quorum", 1),
         final=True,
         timeout_s=30,

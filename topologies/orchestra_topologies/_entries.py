@@ -15,8 +15,8 @@ from orchestra_agents.json_schema import shown
 from orchestra_agents.models.contract import Json, Truth, canonical_json
 from orchestra_agents.verification import PYTHON, Verify, parse_command
 from orchestra_agents.voting.ahead import LARGEST_K
-from orchestra_topologies.subtask import COUPLING, Coupling, Example, Join, JoinPolicy, Subtask
-from orchestra_topologies.teams.team import Select, TeamName
+from orchestra_topologies.subtask import COUPLING, Coupling, Example, Join, JoinPolicy, Repair, Subtask
+from orchestra_topologies.teams.team import Select, TeamSpec
 
 _ID = re.compile(r"""[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff<>"'`]{1,100}""")
 _LABELS = "none, weak, strong or critical"
@@ -91,6 +91,11 @@ class _ExampleEntry(_Entry):
     answer: _Value = Field(description="a JSON value")
 
 
+class _RepairEntry(_Entry):
+    role: _Said = Field("debugger", description="a non-empty text")
+    times: int = _number("an integer from 1 to 20", 3, ge=1, le=20)
+
+
 class _SubtaskEntry(_Entry):
     id: Annotated[_Text, AfterValidator(_is_id)] = Field(
         description="a text of 1 to 100 characters without control characters, quotes, < or >, or spaces at its ends"
@@ -105,12 +110,11 @@ class _SubtaskEntry(_Entry):
     estimated_tokens: float = _number("a number above 0 and at most 1e15", 1, gt=0, le=1e15)
     role: _Said | None = _optional_text()
     model: _Said | None = _optional_text()
-    team: TeamName | None = Field(
-        None, description="auto, solo, vote, independent, centralized, decentralized, peers or tree"
-    )
+    team: Any = None
     k: int | None = _number(f"an integer from 1 to {LARGEST_K}", ge=1, le=LARGEST_K)
     tools: list[_Said] = Field([], description="a list of names")
     verify: Any = None
+    repair: _RepairEntry | None = Field(None, description="a mapping with role and times, or {} for the defaults")
     select: Any = None
     samples: int | None = _number(f"an integer from 2 to {MOST_SAMPLES}", ge=1, le=MOST_SAMPLES)
     timeout_s: float | None = _number("a number of seconds above 0", gt=0)
@@ -142,10 +146,11 @@ class _SubtaskEntry(_Entry):
             estimated_tokens=self.estimated_tokens,
             role=self.role,
             model=self.model,
-            team=self.team,
+            team=None if self.team is None else str(TeamSpec.parse(self.team, "team") or "auto"),
             k=self.k,
             tools=tuple(self.tools),
             verify=verify,
+            repair=_repair(self.repair, verify, select),
             select=select,
             samples=self.samples or 1,
             timeout_s=self.timeout_s,
@@ -162,7 +167,7 @@ class _GraphEntry(_Entry):
     subtasks: list[Any] = Field(description="a list of subtasks")
 
 
-_NESTED: dict[str, type[_Entry]] = {"truth": _TruthEntry, "examples": _ExampleEntry}
+_NESTED: dict[str, type[_Entry]] = {"truth": _TruthEntry, "examples": _ExampleEntry, "repair": _RepairEntry}
 _Read = TypeVar("_Read", bound=_Entry)
 
 
@@ -289,6 +294,14 @@ def _chosen(verify: Any, select: Any, samples: int | None, answer: AnswerType) -
     if (samples or 1) < 2:
         raise InputError("samples", f"must be an integer from 2 to {MOST_SAMPLES} beside select, got {samples}")
     return verify, select
+
+
+def _repair(said: _RepairEntry | None, verify: Verify | None, select: Select | None) -> Repair | None:
+    if said is None:
+        return None
+    if verify is None or select is not None:
+        raise InputError("repair", "needs verify, which says what is wrong, and no select")
+    return Repair(role=said.role, times=said.times)
 
 
 def _check_verify(verify: Any) -> None:

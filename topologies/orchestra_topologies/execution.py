@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from orchestra_agents.acting import Actor, Allow, allow_nothing
 from orchestra_agents.answers import AnswerType
 from orchestra_agents.errors import BudgetExceeded, InputError, ModelError, ModelUnavailable, OrchestraError
 from orchestra_agents.journal.records import Condensed, SubtaskStarted, Verified
@@ -15,18 +16,23 @@ from orchestra_agents.journal.sqlite import RunJournal
 from orchestra_agents.microagent import Microagent, Question
 from orchestra_agents.models.contract import Evidence, Json, Model, Prompt, Sampling, digest
 from orchestra_agents.models.embeddings import Embedder
-from orchestra_agents.models.window import smallest_window
+from orchestra_agents.models.window import count_tokens, most_tokens, smallest_window
+from orchestra_agents.roles.cards import RoleCard, shipped_cards
 from orchestra_agents.sampler import Sampler
+from orchestra_agents.tools import NO_TOOLS, Toolbox
 from orchestra_agents.verification import Verdict, Verify, named, verify
 from orchestra_topologies.consistency import Similarity
 from orchestra_topologies.fitting import SUMMARISER, Reader, fitted
 from orchestra_topologies.graph import COUPLING, Subtask, TaskGraph
 from orchestra_topologies.outcome import Cause, Outcome
-from orchestra_topologies.prompts import Given, subtask_pattern, subtask_prompt
+from orchestra_topologies.prompts import Given, extended, repair_material, subtask_pattern, subtask_prompt
 from orchestra_topologies.router import Topology
-from orchestra_topologies.synthesis import Resolution
+from orchestra_topologies.synthesis import Resolution, only_final
+from orchestra_topologies.teams.assembly import acted
+from orchestra_topologies.teams.catalog import several
 from orchestra_topologies.teams.selection import select
 from orchestra_topologies.teams.team import Team
+from orchestra_topologies.terms import Terms
 
 WHOLE = "<whole>"
 """Node of one agent that answers for all subtasks; no subtask can be called so."""
@@ -36,6 +42,8 @@ Context = Literal["declared", "ancestors", "layers"]
 """What a subtask is shown: its declared inputs, all that those depend on, too, or (hybrid) all earlier layers."""
 REPAIRS = 2
 """Further attempts after a reply that cannot be used, each told what was wrong."""
+WORKER = "worker"
+"""Role of everybody who has no role of his own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,21 @@ class Conduct:
     """Similarity, in [0, 1], from which on answers to one question count as consistent (AdaptOrch's theta CS)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What agents of a run may use, all of it brought along by the user."""
+
+    cards: Mapping[str, RoleCard] = field(default_factory=shipped_cards)
+    """Role cards by role."""
+    tools: Toolbox = NO_TOOLS
+    """The tools there are; a subtask is granted those that it names."""
+    allow: Allow = allow_nothing
+    """Who allows calls that must not happen twice."""
+
+
+NO_MEANS = Means()
+
+
 @dataclass(init=False, eq=False)
 class Execution:
     """The state of one graph run; LangGraph nodes reach it as their runtime context, never as their state.
@@ -103,6 +126,7 @@ class Execution:
         journal: The run's writing end.
         state: The run's state, kept current by listening to the journal.
         embedder: Who makes texts comparable; None compares their words.
+        means: Role cards and tools.
 
     Attributes:
         order: All ids in topological order.
@@ -132,8 +156,10 @@ class Execution:
         state: RunState,
         conduct: Conduct = Conduct(),
         embedder: Embedder | None = None,
+        means: Means = NO_MEANS,
     ) -> None:
         self.panel, self.sampling, self.sampler, self.conduct = panel, sampling, sampler, conduct
+        self.means = means
         self.journal, self.state = journal, state
         self.similarity = Similarity(sampler, embedder)
         self.outcomes: dict[str, Outcome] = {}
@@ -176,34 +202,66 @@ class Execution:
                 prompt=subtask_prompt(self.graph, subtask, given, brief=self.briefs.get(subtask.id)),
                 answer=subtask.answer,
                 pattern=subtask_pattern(self.graph, subtask, given),
+                words=subtask.description,
                 offset=self._places[subtask.id],
             )
 
-        models = self.panel.choose(role=subtask.role, name=subtask.model)
-        reader = Reader(node=subtask.id, purpose=subtask.description, models=models, sampling=self.sampling, asks=asks)
-        return await self.read(reader, given, self.teams[subtask.id], subtask=subtask)
+        terms = replace(
+            self.terms(subtask.role or WORKER, name=subtask.model),
+            timeout_s=subtask.timeout_s or self.conduct.timeout_s,
+            verify=subtask.verify,
+            repair=subtask.repair,
+            tools=self.means.tools.grant(subtask.tools),
+        )
+        reader = Reader(node=subtask.id, purpose=subtask.description, terms=terms, asks=asks)
+        return await self.read(reader, given, self.teams[subtask.id])
 
-    async def read(
-        self, reader: Reader, given: Sequence[Given], team: Team, *, subtask: Subtask | None = None
-    ) -> Outcome:
-        """Have `team` answer what `reader` asks about `given`, made to fit its window first."""
-        try:
-            question = reader.asks(await fitted(self, reader, given))
-        except (ModelError, ModelUnavailable, BudgetExceeded) as error:
-            return self._refused(reader.node, error)
-        timeout_s, check = (None, None) if subtask is None else (subtask.timeout_s, subtask.verify)
-        return await self.ask(
-            question,
-            team,
-            models=reader.models,
-            sampling=reader.sampling,
-            timeout_s=timeout_s or self.conduct.timeout_s,
-            verify=check,
+    def terms(self, role: str = WORKER, *, name: str | None = None, sampler: Sampler | None = None) -> Terms:
+        """Return the terms of an agent of `role`: its models, its card, and how it is sampled.
+
+        Args:
+            role: Who answers.
+            name: The model that is asked for by name, if one is.
+            sampler: Whose calls count as those of the question; None starts anew.
+        """
+        card = self.means.cards.get(role) or RoleCard(name=role)
+        models = self.panel.choose(role=role, name=name)
+        return Terms(models=models, sampling=card.sampling(self.sampling), card=card, sampler=sampler)
+
+    def whole_terms(self) -> Terms:
+        """Return the terms of whoever answers the whole task: all tools of its subtasks, the check of its answer."""
+        names = dict.fromkeys(name for subtask in self.graph for name in subtask.tools)
+        last = only_final(self.graph)
+        return replace(
+            self.terms(),
+            tools=self.means.tools.grant(names),
+            timeout_s=self.conduct.timeout_s,
+            verify=last.verify if last else None,
+            repair=last.repair if last else None,
         )
 
-    async def put(self, question: Question, team: Team, *, models: Sequence[Model]) -> Outcome:
+    async def read(self, reader: Reader, given: Sequence[Given], team: Team) -> Outcome:
+        """Have `team` answer what `reader` asks about `given`, made to fit its window first, within its time."""
+        loop, terms = asyncio.get_running_loop(), reader.terms
+        sampler, timeout_s = (terms.sampler or self.sampler).panel(terms.models), terms.timeout_s
+        reader = replace(reader, terms=replace(terms, sampler=sampler))
+        try:
+            async with asyncio.timeout(None) as limit:
+                if timeout_s is not None:  # waiting for a turn is not working: the clock starts with the first call
+                    sampler.on_first_call(lambda: limit.reschedule(loop.time() + timeout_s))
+                question = reader.asks(await fitted(self, reader, given))
+                return await self.ask(question, team, reader.terms)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            cause = Cause(code="timeout", message=f"no answer within timeout_s={timeout_s:g}")
+            return self._unasked(reader.node, Outcome(status="failed", cause=cause), seconds=timeout_s or 0)
+        except (ModelError, ModelUnavailable, BudgetExceeded) as error:
+            return self._refused(reader.node, error)
+
+    async def put(self, question: Question, team: Team, terms: Terms) -> Outcome:
         """Have `team` answer a question that reads nothing which could be shortened; too long a one fails unsent."""
-        reader = Reader(node=question.node, purpose="", models=models, sampling=self.sampling, asks=lambda _: question)
+        reader = Reader(node=question.node, purpose="", terms=terms, asks=lambda _: question)
         return await self.read(reader, (), team)
 
     async def read_until_usable(
@@ -230,54 +288,54 @@ class Execution:
             node = f"{reader.node[:-1]} repair {attempt}>" if attempt else reader.node
             question = Question(node=node, prompt=prompt(shown, problem), answer=answer)
             alone = Team("solo", tries=1)
-            outcome = await self.ask(question, alone, models=reader.models, sampling=reader.sampling)
+            outcome = await self.ask(question, alone, reader.terms)
             if outcome.cause is None or outcome.cause.code != "red_flag":
                 break
             problem = outcome.cause.message
         return outcome
 
-    def roomy(self, tokens: int) -> Sampling:
-        """Return how samples are drawn where a reply may need more tokens than the run's own cap."""
-        return replace(self.sampling, max_tokens=max(self.sampling.max_tokens, tokens))
-
-    async def ask(
-        self,
-        question: Question,
-        team: Team,
-        *,
-        models: Sequence[Model],
-        sampling: Sampling | None = None,
-        timeout_s: float | None = None,
-        verify: Verify | None = None,
-    ) -> Outcome:
-        """Have `team` answer `question`; an outcome that is recorded as ok is returned without asking anyone.
-
-        Args:
-            question: What is asked.
-            team: Who answers.
-            models: The panel.
-            sampling: How samples are drawn, if not as everywhere in the run.
-            timeout_s: Seconds from the first call until the question has failed; None is no limit.
-            verify: What must pass the answer.
-        """
-        sampling = sampling or self.sampling
-        asked = _identity(question, team, models, sampling, verify)
+    async def ask(self, question: Question, team: Team, terms: Terms) -> Outcome:
+        """Have `team` answer `question` on `terms`; an outcome that is recorded as ok is returned without a call."""
+        asked = _identity(terms.told(question), team, terms)
         recorded = self.state.answered(question.node, asked)
         if recorded is not None:
             return Outcome.from_record(recorded)
         if self.stop is not None:
-            stopped = Outcome(status="cancelled", cause=self.stop)
-            self.journal.append(stopped.to_record(question.node, prompt=None, seconds=0))
-            return stopped
+            return self._unasked(question.node, Outcome(status="cancelled", cause=self.stop))
         self.journal.append(SubtaskStarted(node=question.node, team=str(team)))
         loop = asyncio.get_running_loop()
         started = loop.time()
-        sampler = self.sampler.panel(models)
-        rule = team.rule(rounds=self._rounds.get(question.node, 1))
-        agent = Microagent(sampler, rule, sampling, is_serial=self.is_serial)
-        outcome = await self._decide(agent, question, team, timeout_s, verify)
+        outcome = await self.as_outcome(self._answered(question, team, terms))
+        if outcome.cause is not None and outcome.cause.code == "verify" and terms.repair is not None:
+            outcome = await self._repaired(question, team, terms, outcome)
         self.journal.append(outcome.to_record(question.node, prompt=asked, seconds=loop.time() - started))
         return outcome
+
+    def agent(self, node: str, team: Team, terms: Terms) -> Microagent:
+        """Return the agent that votes for `node`."""
+        sampler = (terms.sampler or self.sampler).panel(terms.models)
+        rule = team.rule(rounds=self._rounds.get(node, 1))
+        return Microagent(sampler, rule, terms.sampling, red_flag=terms.red_flag, is_serial=self.is_serial)
+
+    def actor(self, agent: Microagent, terms: Terms) -> Actor:
+        """Return an agent that may use the tools of `terms`."""
+
+        async def fits(prompt: Prompt) -> bool:
+            most = most_tokens(prompt) + terms.sampling.max_tokens
+            window = await self.window_of(terms.models, most)
+            if window is None or most <= window:
+                return True
+            tokens = max([await count_tokens(model, prompt) for model in terms.models])
+            return tokens + terms.sampling.max_tokens <= window
+
+        return Actor(
+            agent=agent,
+            tools=terms.tools,
+            journal=self.journal,
+            allow=self.means.allow,
+            note=self.notes.append,
+            fits=fits,
+        )
 
     def settle(self, subtask: Subtask, outcome: Outcome) -> None:
         """Settle a subtask that never started, or that another node answered for, and record it."""
@@ -337,46 +395,71 @@ class Execution:
         if isinstance(error, BudgetExceeded):
             cause = self.stop = Cause(code="budget", message=str(error))
         outcome = Outcome(status="cancelled" if isinstance(error, BudgetExceeded) else "failed", cause=cause)
-        self.journal.append(outcome.to_record(node, prompt=None, seconds=0))
+        return self._unasked(node, outcome)
+
+    def _unasked(self, node: str, outcome: Outcome, *, seconds: float = 0) -> Outcome:
+        """Record the outcome of a node that was not asked to the end, and return it."""
+        self.journal.append(outcome.to_record(node, prompt=None, seconds=seconds))
         return outcome
 
-    async def _decide(
-        self, agent: Microagent, question: Question, team: Team, timeout_s: float | None, check: Verify | None
-    ) -> Outcome:
-        loop = asyncio.get_running_loop()
+    async def as_outcome(self, work: Awaitable[Outcome]) -> Outcome:
+        """Return what `work` comes to; a model that does not answer and a budget that is spent are outcomes, too."""
         try:
-            async with asyncio.timeout(None) as limit:
-                if timeout_s is not None:  # waiting for a turn is not working: the clock starts with the first call
-                    agent.sampler.on_first_call(lambda: limit.reschedule(loop.time() + timeout_s))
-                if team.select is not None:
-                    return await select(self, agent, question, team, check)
-                outcome = Outcome.of(await agent.decide(question), k=team.k)
-                if check is not None and outcome.status == "ok":
-                    outcome = await self._checked(question.node, check, outcome)
-                return outcome
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            message = f"no answer within timeout_s={timeout_s:g}"
-            return Outcome(status="failed", cause=Cause(code="timeout", message=message))
+            return await work
         except (ModelError, ModelUnavailable) as error:
             return Outcome(status="failed", cause=Cause(code=error.code, message=str(error)))
         except BudgetExceeded as error:
             self.stop = Cause(code="budget", message=str(error))
             return Outcome(status="cancelled", cause=self.stop)
 
+    async def _answered(self, question: Question, team: Team, terms: Terms) -> Outcome:
+        told, agent = terms.told(question), self.agent(question.node, team, terms)
+        terms = replace(terms, sampler=agent.sampler)
+        if team.select is not None:
+            outcome = await select(self, agent, told, team, terms.verify)
+        elif team.is_several:
+            outcome = await several(self, question, team, terms)
+        elif terms.tools:
+            outcome = await acted(self.actor(agent, terms), told, team)
+        else:
+            outcome = Outcome.of(await agent.decide(told), k=team.k)
+        if terms.verify is None or outcome.status != "ok" or team.select == "verify":
+            return outcome
+        return await self._checked(question.node, terms.verify, outcome)
+
+    async def _repaired(self, question: Question, team: Team, terms: Terms, failed: Outcome) -> Outcome:
+        """Return the answer that passed after some repairs, each told what the last one came to."""
+        repair = terms.repair
+        assert repair is not None
+        mender = replace(self.terms(repair.role), verify=terms.verify, timeout_s=terms.timeout_s)
+        for number in range(1, repair.times + 1):
+            material = repair_material(failed.rejected, failed.cause.message if failed.cause else "")
+            node = f"<repair {question.node} {number}>"
+            outcome = await self.ask(extended(question, node, material), Team("solo"), mender)
+            if outcome.status == "ok":
+                self.notes.append(f"{question.node} passed its check after {number} repair{'s' * (number > 1)}")
+                return replace(outcome, voted=False, votes=0)
+            if outcome.cause is None or outcome.cause.code != "verify":
+                return outcome
+            failed = outcome
+        return failed
+
     async def _checked(self, node: str, check: Verify, outcome: Outcome) -> Outcome:
         verdict = await self.check(node, check, outcome.answer)
         if verdict.passed:
             return outcome
         cause = Cause(code="verify", message=f"the answer did not pass its check: {verdict.detail}")
-        return replace(outcome, status="failed", answer=None, cause=cause)
+        return replace(outcome, status="failed", answer=None, cause=cause, rejected=outcome.answer)
 
 
-def _identity(
-    question: Question, team: Team, models: Sequence[Model], sampling: Sampling, verify: Verify | None
-) -> str:
+def roomy(sampling: Sampling, tokens: int) -> Sampling:
+    """Return how samples are drawn where a reply may need more tokens than the run's own cap."""
+    return replace(sampling, max_tokens=max(sampling.max_tokens, tokens))
+
+
+def _identity(question: Question, team: Team, terms: Terms) -> str:
     """Return the digest of everything that decides the answer, so that a change of any of it asks again."""
-    who = [str(team), sampling.policy(), [model.name for model in models]]
-    check = [] if verify is None else [named(verify)]
-    return digest([question.prompt.rendered(), question.answer.spec(), who, *check])
+    who = [str(team), terms.sampling.policy(), [model.name for model in terms.models]]
+    more: list[Json] = [] if terms.verify is None else [named(terms.verify)]
+    more += [terms.tools.spec()] if terms.tools else []
+    return digest([question.prompt.rendered(), question.answer.spec(), who, *more])

@@ -16,11 +16,12 @@ from orchestra_agents.answers import AnswerType
 from orchestra_agents.errors import ContextExceeded
 from orchestra_agents.journal.records import Condensed
 from orchestra_agents.microagent import Question
-from orchestra_agents.models.contract import Model, Prompt, Sampling
+from orchestra_agents.models.contract import Model, Prompt
 from orchestra_agents.models.window import count_tokens, most_tokens
 from orchestra_agents.sections import cut
 from orchestra_topologies.prompts import Given, condense_prompt
-from orchestra_topologies.teams.team import Team
+from orchestra_topologies.teams.team import SOLO
+from orchestra_topologies.terms import Terms
 
 if TYPE_CHECKING:
     from orchestra_topologies.execution import Execution
@@ -46,18 +47,18 @@ class Reader:
     """Who it is."""
     purpose: str
     """What it will do with them, for those who condense them."""
-    models: Sequence[Model]
-    sampling: Sampling
+    terms: Terms
+    """On which terms."""
     asks: Callable[[Sequence[Given]], Question]
     """Its question with these answers."""
 
     def prompts(self, given: Sequence[Given]) -> list[tuple[Model, Prompt]]:
         """Return what each of its models would be sent."""
-        question = self.asks(given)
+        question = self.terms.told(self.asks(given))
         pattern = question.pattern
         return [
             (model, pattern if pattern is not None and model.form == "pattern" else question.prompt)
-            for model in self.models
+            for model in self.terms.models
         ]
 
     async def tokens(self, given: Sequence[Given]) -> int:
@@ -72,17 +73,17 @@ async def fitted(run: Execution, reader: Reader, given: Sequence[Given]) -> list
         ContextExceeded: Not even the reader's own words fit.
         BudgetExceeded: An aggregator's call could pass a cap.
     """
-    most = max(most_tokens(prompt) for _, prompt in reader.prompts(given)) + reader.sampling.max_tokens
-    window = await run.window_of(reader.models, most)
+    most = max(most_tokens(prompt) for _, prompt in reader.prompts(given)) + reader.terms.sampling.max_tokens
+    window = await run.window_of(reader.terms.models, most)
     if window is None or most <= window:
         return list(given)
-    room = window - reader.sampling.max_tokens
+    room = window - reader.terms.sampling.max_tokens
     tokens = await reader.tokens(given)
     if tokens <= room:
         return list(given)
     bare = await reader.tokens([])
     if not given or room - bare < _LEAST + _A_SECTION:
-        limits = f"a window of {window:,} and {reader.sampling.max_tokens:,} for the reply"
+        limits = f"a window of {window:,} and {reader.terms.sampling.max_tokens:,} for the reply"
         raise ContextExceeded(
             f"{reader.node} takes {bare:,} tokens without what it depends on; {limits} leave {room:,}"
         )
@@ -129,34 +130,38 @@ class _Work:
 
     async def aggregated(self, given: Sequence[Given]) -> tuple[list[Given], Condensed]:
         """Have aggregators condense the inputs, level by level, until they fit."""
-        models = self.run.panel.choose(role=SUMMARISER)
+        terms = self.run.terms(SUMMARISER, sampler=self.reader.terms.sampler)
+        models = terms.models
         window = await self.run.window_of(models, self.room) or self.room
-        message = max(_LEAST, min(self.reader.sampling.max_tokens, self.left // 2, window // 4))
-        bare = await self._aggregator(models, message, "").tokens([])
+        message = max(_LEAST, min(self.reader.terms.sampling.max_tokens, self.left // 2, window // 4))
+        bare = await self._aggregator(terms, message, "").tokens([])
         characters = int((window - message - bare) / self.rate * _MARGIN)
         if characters < 2 * message:
             told = f"a window of {window:,} tokens leaves an aggregator no room"
             raise ContextExceeded(f"{self.reader.node} reads more than fits, and {told}")
         sections, levels, agents, fan_in = list(given), 0, 0, 0
-        while await self.reader.tokens(sections) > self.room:
-            if levels and len(sections) == 1:  # its message is longer than was asked for
+        before = self.tokens + 1
+        while (tokens := await self.reader.tokens(sections)) > self.room:
+            if levels and (len(sections) == 1 or tokens >= before):  # messages are longer than was asked for
                 sections, _ = await self.truncated(sections)
                 break
+            before = tokens
             levels += 1
             groups = list(grouped(sections, characters))
             fan_in, agents = max(fan_in, *map(len, groups)), agents + len(groups)
             async with asyncio.TaskGroup() as tasks:
                 made = [
-                    tasks.create_task(self._condense(group, self._aggregator(models, message, f"{levels}.{place}")))
+                    tasks.create_task(self._condense(group, self._aggregator(terms, message, f"{levels}.{place}")))
                     for place, group in enumerate(groups, 1)
                 ]
             sections = [task.result() for task in made]
         tree = f"{agents} aggregators on {levels} level{'s' * (levels > 1)}, of at most {fan_in} answers each"
-        reason = f"{tree}, condense them first"
+        is_cut = tokens > self.room
+        reason = f"{tree}, condense them first{', and what they say was cut' if is_cut else ''}"
         record = self._record("aggregated", len(given), reason)
         return sections, record.model_copy(update={"fan_in": fan_in, "levels": levels, "agents": agents})
 
-    def _aggregator(self, models: Sequence[Model], message: int, place: str) -> Reader:
+    def _aggregator(self, terms: Terms, message: int, place: str) -> Reader:
         node = f"<condense {self.reader.node} {place}>"
         words = max(10, int(message * _WORDS_A_TOKEN))
 
@@ -164,17 +169,15 @@ class _Work:
             prompt = condense_prompt(node, self.run.graph, given, purpose=self.reader.purpose, words=words)
             return Question(node=node, prompt=prompt, answer=AnswerType("text"))
 
-        sampling = replace(self.reader.sampling, max_tokens=message)
-        return Reader(node=node, purpose=self.reader.purpose, models=models, sampling=sampling, asks=asks)
+        terms = replace(terms, sampling=replace(terms.sampling, max_tokens=message))
+        return Reader(node=node, purpose=self.reader.purpose, terms=terms, asks=asks)
 
     async def _condense(self, group: Sequence[Given], aggregator: Reader) -> Given:
         """Return one answer that stands for the group's; where the aggregator fails, their beginnings and ends do."""
-        outcome = await self.run.ask(
-            aggregator.asks(group), Team("solo"), models=aggregator.models, sampling=aggregator.sampling
-        )
+        outcome = await self.run.ask(aggregator.asks(group), SOLO, aggregator.terms)
         text = outcome.answer
         if outcome.status != "ok":
-            share = int(aggregator.sampling.max_tokens / self.rate * _MARGIN) // len(group)
+            share = int(aggregator.terms.sampling.max_tokens / self.rate * _MARGIN) // len(group)
             text = "\n".join(cut(one.text, share) for one in group)
         return Given(
             name=_span([one.name for one in group]),

@@ -8,30 +8,30 @@ remains stand in the journal. Agreement is not correctness: where an answer pass
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from orchestra_agents.answers import AnswerType
 from orchestra_agents.microagent import Question
 from orchestra_agents.models.contract import Json, Prompt
-from orchestra_topologies.execution import Execution
+from orchestra_topologies.execution import Execution, roomy
 from orchestra_topologies.fitting import Reader
 from orchestra_topologies.outcome import Outcome
 from orchestra_topologies.prompts import Given, arbiter_answer, arbiter_prompt, merge_prompt
-from orchestra_topologies.synthesis import Operator, Resolution, questions
-from orchestra_topologies.teams.team import Team
+from orchestra_topologies.synthesis import Operator, Resolution, final_questions
+from orchestra_topologies.teams.team import SOLO
 
 _ROOM = 1024
 
 
 async def resolve_all(run: Execution, *, role: str) -> dict[str, Resolution]:
-    """Return what becomes of each question that several subtasks answer; agents of `role` merge and arbitrate.
+    """Return what becomes of each question of the answer that several subtasks answer; `role` merges and arbitrates.
 
     Raises:
         JournalError: A decision could not be recorded.
         BudgetExceeded: Embeddings could pass a cap.
     """
-    return {name: await _resolve(run, name, members, role) for name, members in questions(run.graph).items()}
+    return {name: await _resolve(run, name, members, role) for name, members in final_questions(run.graph).items()}
 
 
 async def _resolve(run: Execution, question: str, members: Sequence[str], role: str) -> Resolution:
@@ -115,12 +115,12 @@ class _Compared:
         def asks(given: Sequence[Given]) -> Question:
             return Question(node=node, prompt=prompt(given), answer=answer)
 
-        models = run.panel.choose(role=self.role)
-        sampling = run.roomy(_ROOM)
-        reader = Reader(node=node, purpose=asked, models=models, sampling=sampling, asks=asks)
+        terms = run.terms(self.role)  # whoever arbitrates, a lead included, is told what an arbiter is told
+        terms = replace(terms, card=run.terms("arbiter").card, sampling=roomy(terms.sampling, _ROOM))
+        reader = Reader(node=node, purpose=asked, terms=terms, asks=asks)
         given = [run.given(one) for one in self.members]
         if task == "merge":
-            return await run.read(reader, given, Team("solo"))
+            return await run.read(reader, given, SOLO)
         return await run.read_until_usable(reader, given, answer, prompt)
 
     def _resolution(self, operator: Operator, answer: Json, **figures: Json) -> Resolution:

@@ -8,6 +8,7 @@ costs nothing but itself: the plain subtasks are run, and the run says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from langgraph.graph import END, START, StateGraph
@@ -18,7 +19,7 @@ from orchestra_agents.microagent import Question
 from orchestra_agents.models.contract import Prompt
 from orchestra_agents.models.window import most_tokens
 from orchestra_topologies.dataflow import dataflow
-from orchestra_topologies.execution import Execution
+from orchestra_topologies.execution import Execution, roomy
 from orchestra_topologies.fitting import Reader
 from orchestra_topologies.gate import resolve_all
 from orchestra_topologies.graph import TaskGraph
@@ -132,15 +133,14 @@ async def _lead(
     def asks(given: Sequence[Given]) -> Question:
         return Question(node=node, prompt=prompt(given, ""), answer=answer)
 
-    models = run.panel.choose(role="lead")
-    window = await run.window_of(models, most_tokens(prompt(reports, "")) + tokens)
+    terms = run.terms("lead")
+    window = await run.window_of(terms.models, most_tokens(prompt(reports, "")) + tokens)
     if window is not None:
         tokens = min(tokens, window // 2)
     reader = Reader(
         node=node,
         purpose="tell which reports are missing, do not answer their subtask, or contradict another one",
-        models=models,
-        sampling=run.roomy(tokens),
+        terms=replace(terms, sampling=roomy(terms.sampling, tokens)),
         asks=asks,
     )
     return await run.read_until_usable(reader, reports, answer, prompt)

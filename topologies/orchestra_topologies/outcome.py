@@ -41,6 +41,8 @@ class Outcome:
     """`whole` where one agent answered the whole task instead."""
     selected: Mapping[str, Json] | None = None
     """Which of several samples was taken, by whom and why."""
+    rejected: Json = None
+    """The answer that did not pass its check; not recorded."""
 
     @classmethod
     def of(cls, decision: Decision, *, k: int | None) -> Outcome:

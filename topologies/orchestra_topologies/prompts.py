@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestra_agents.answers import AnswerType
 from orchestra_agents.microagent import Question
@@ -14,7 +14,7 @@ from orchestra_agents.sections import DATA_RULE, as_text, data_section
 from orchestra_topologies.graph import Subtask, TaskGraph
 from orchestra_topologies.synthesis import whole_answer
 
-VERSION = 2
+VERSION = 3
 """Stands in every run's manifest; raise it with any change to the words below."""
 
 BRIEF_CHARACTERS = 200
@@ -48,14 +48,14 @@ class Given:
 
 def subtask_prompt(graph: TaskGraph, subtask: Subtask, given: Sequence[Given], *, brief: str | None = None) -> Prompt:
     """Return the prompt of one subtask: goal, context and inputs as data, its own description last."""
-    sections = _sections(given)
+    read = sections(given)
     if brief:
-        sections.append(data_section(brief, kind="note"))
+        read.append(data_section(brief, kind="note"))
     truth = subtask.truth
     messages = (
         Message("system", _system(subtask.answer)),
         *_example_messages(subtask),
-        Message("user", _join(_goal(graph), _context(_read_by(graph, subtask)), *sections, subtask.description)),
+        Message("user", _join(_goal(graph), _context(_read_by(graph, subtask)), *read, subtask.description)),
     )
     return Prompt(
         messages=messages,
@@ -88,11 +88,64 @@ def subtask_pattern(graph: TaskGraph, subtask: Subtask, given: Sequence[Given]) 
     return Prompt(text=text, step=f"{subtask.id}|{digest(text)}")
 
 
+def extended(
+    question: Question,
+    node: str,
+    material: Sequence[str],
+    *,
+    answer: AnswerType | None = None,
+    words: str | None = None,
+    truth: Truth | None = None,
+) -> Question:
+    """Return `question` as another agent is asked it, with more to read; the words that say what to do stay the last.
+
+    Args:
+        question: A question in chat messages.
+        node: Who is asked.
+        material: What it reads beside, before those words.
+        answer: The kind of answer wanted, if another one.
+        words: What it is to do, if something else.
+        truth: What a simulated model may know.
+    """
+    wanted, said = answer or question.answer, question.words if words is None else words
+    system, *examples, last = question.prompt.messages
+    reply = system.content.replace(reply_format(question.answer), reply_format(wanted))
+    read = last.content.removesuffix(question.words).rstrip()
+    kept = examples if wanted == question.answer and words is None else []
+    messages = (Message("system", reply), *kept, Message("user", _join(read, *material, said)))
+    prompt = replace(question.prompt, messages=messages, step=_step(node, messages), truth=truth)
+    return Question(node=node, prompt=prompt, answer=wanted, words=said, offset=question.offset)
+
+
+def repair_material(rejected: Json, problem: str) -> list[str]:
+    """Return what somebody reads who is to mend an answer that did not pass its check."""
+    return [
+        data_section(as_text(rejected), kind="answer that failed"),
+        data_section(problem, kind="what its check said"),
+        "The answer above failed its check. Find the cause, and give the whole corrected answer to this:",
+    ]
+
+
 def whole_prompt(graph: TaskGraph) -> Prompt:
     """Return the prompt of one agent that answers the whole task: its subtasks as an outline in dependency order."""
+    request = _join(_goal(graph), _context(_all_texts(graph)), whole_words(graph))
+    return _prompt("<whole>", whole_answer(graph), request)
+
+
+def whole_words(graph: TaskGraph) -> str:
+    """Return what one agent that answers the whole task is to do."""
     outline = "\n".join(f"{place}. {subtask.description}" for place, subtask in enumerate(graph, 1))
-    request = f"Work through these steps in order, then give the result of the last one.\n{outline}"
-    return _prompt("<whole>", whole_answer(graph), _join(_goal(graph), _context(_all_texts(graph)), request))
+    return f"Work through these steps in order, then give the result of the last one.\n{outline}"
+
+
+def sections(given: Sequence[Given]) -> list[str]:
+    """Return answers of others as data; a missing one keeps its place, and why it is missing is not told."""
+    return [data_section(one.text, by=one.name) for one in given]
+
+
+def repair_line(problem: str) -> list[str]:
+    """Return what somebody is told whose last reply could not be used; nothing where there is no problem."""
+    return [f"Your last reply could not be used: {problem}. Give a corrected one."] if problem else []
 
 
 def lead_prompt(graph: TaskGraph, disputes: Sequence[str] = (), problem: str = "") -> Prompt:
@@ -113,7 +166,7 @@ def lead_prompt(graph: TaskGraph, disputes: Sequence[str] = (), problem: str = "
         request += (
             "\nAn earlier attempt ended in the conflicts above; write the notes so that they do not come up again."
         )
-    return _prompt("<lead>", briefs_answer(graph), _join(_goal(graph), *material, _repair(problem), request))
+    return _prompt("<lead>", briefs_answer(graph), _join(_goal(graph), *material, *repair_line(problem), request))
 
 
 def monitor_prompt(graph: TaskGraph, reports: Sequence[Given], answer: AnswerType, problem: str = "") -> Prompt:
@@ -124,7 +177,7 @@ def monitor_prompt(graph: TaskGraph, reports: Sequence[Given], answer: AnswerTyp
         "Send back, each with one short note on what to do better, the subtasks whose report is missing, does not "
         "answer its subtask, or contradicts another one. Send back none where all is well."
     )
-    return _prompt("<lead>", answer, _join(_goal(graph), *_sections(reports), _repair(problem), request))
+    return _prompt("<lead>", answer, _join(_goal(graph), *sections(reports), *repair_line(problem), request))
 
 
 def redo_answer(ids: Sequence[str]) -> AnswerType:
@@ -155,7 +208,7 @@ def condense_prompt(node: str, graph: TaskGraph, given: Sequence[Given], *, purp
         f"Condense the material above for somebody who will do this: {purpose}\n"
         f"Keep every fact, name and number that matters for it. Use at most {words} words."
     )
-    return _prompt(node, AnswerType("text"), _join(_goal(graph), *_sections(given), request))
+    return _prompt(node, AnswerType("text"), _join(_goal(graph), *sections(given), request))
 
 
 def judge_prompt(node: str, question: Question, candidates: Sequence[Json]) -> Prompt:
@@ -172,7 +225,7 @@ def judge_prompt(node: str, question: Question, candidates: Sequence[Json]) -> P
 def merge_prompt(node: str, graph: TaskGraph, given: Sequence[Given], *, question: str) -> Prompt:
     """Return the prompt that makes one text of consistent answers (AdaptOrch, Algorithm 2)."""
     request = f"The answers above agree. Synthesise them into one answer to this: {question}"
-    return _prompt(node, AnswerType("text"), _join(_goal(graph), *_sections(given), request))
+    return _prompt(node, AnswerType("text"), _join(_goal(graph), *sections(given), request))
 
 
 def arbiter_prompt(
@@ -185,7 +238,9 @@ def arbiter_prompt(
     )
     verdict = arbiter_answer(answer)
     return _prompt(
-        node, verdict, _join(_goal(graph), _context(_all_texts(graph)), *_sections(given), _repair(problem), request)
+        node,
+        verdict,
+        _join(_goal(graph), _context(_all_texts(graph)), *sections(given), *repair_line(problem), request),
     )
 
 
@@ -220,19 +275,23 @@ def briefs_answer(graph: TaskGraph) -> AnswerType:
     return AnswerType("json", schema=canonical_json(schema))
 
 
-def _system(answer: AnswerType) -> str:
+def reply_format(answer: AnswerType) -> str:
+    """Return how a reply with such an answer is asked for."""
     match answer.kind:
         case "choice":
-            reply = f"Reply with JSON, the key answer being one of: {canonical_json(list(answer.choices))}."
+            return f"Reply with JSON, the key answer being one of: {canonical_json(list(answer.choices))}."
         case "number":
-            reply = "Reply with JSON, the key answer being a number."
+            return "Reply with JSON, the key answer being a number."
         case "json":
-            reply = "Reply with JSON, the key answer following the schema."
+            return "Reply with JSON, the key answer following the schema."
         case "code":
-            reply = "Reply with code only."
+            return "Reply with code only."
         case _:
-            reply = "Answer briefly."
-    return f"{reply} {DATA_RULE}"
+            return "Answer briefly."
+
+
+def _system(answer: AnswerType) -> str:
+    return f"{reply_format(answer)} {DATA_RULE}"
 
 
 def _example_messages(subtask: Subtask) -> tuple[Message, ...]:
@@ -254,15 +313,6 @@ def _prompt(step: str, answer: AnswerType, request: str) -> Prompt:
 def _step(node: str, messages: tuple[Message, ...]) -> str:
     """Return a step's identity: who asks, and what."""
     return f"{node}|{digest(Prompt(messages=messages).rendered())}"
-
-
-def _sections(given: Sequence[Given]) -> list[str]:
-    """Return upstream answers as data; a missing one keeps its place, and why it is missing is not told."""
-    return [data_section(one.text, by=one.name) for one in given]
-
-
-def _repair(problem: str) -> str:
-    return f"Your last reply could not be used: {problem}. Give a corrected one." if problem else ""
 
 
 def _goal(graph: TaskGraph) -> str:

@@ -10,10 +10,11 @@ from orchestra_topologies.execution import WHOLE, Execution
 from orchestra_topologies.graph import Subtask
 from orchestra_topologies.outcome import Outcome
 from orchestra_topologies.progress import Progress, TopologyGraph
-from orchestra_topologies.prompts import whole_prompt
-from orchestra_topologies.synthesis import whole_answer
+from orchestra_topologies.prompts import whole_prompt, whole_words
+from orchestra_topologies.synthesis import only_final, whole_answer
 
-_OWN = ("model", "role", "team", "k", "timeout_s", "examples")
+_OWN = ("model", "role", "team", "k", "timeout_s", "examples", "verify", "repair", "select", "join")
+_KEPT = ("verify", "repair")  # of the subtask whose answer is the whole one
 _PLAIN = Subtask(id="plain", description="-")
 
 
@@ -32,11 +33,18 @@ async def _answer(state: Progress, runtime: Runtime[Execution]) -> Progress:
     if len(subtasks) == 1:  # the subtask is the whole task: its own prompt and answer stand
         run.outcomes[subtasks[0].id] = await run.perform(subtasks[0])
         return {"settled": 1}
-    question = Question(node=WHOLE, prompt=whole_prompt(run.graph), answer=whole_answer(run.graph))
-    run.outcomes[WHOLE] = outcome = await run.put(question, run.teams[WHOLE], models=run.panel.choose())
-    own = sorted({name for subtask in subtasks for name in _OWN if getattr(subtask, name) != getattr(_PLAIN, name)})
+    prompt = whole_prompt(run.graph)
+    question = Question(node=WHOLE, prompt=prompt, answer=whole_answer(run.graph), words=whole_words(run.graph))
+    run.outcomes[WHOLE] = outcome = await run.put(question, run.teams[WHOLE], run.whole_terms())
+    last = only_final(run.graph)
+    own = sorted({name for subtask in subtasks for name in _own(subtask) if not (subtask is last and name in _KEPT)})
     if own:
         run.notes.append(f"one agent answered the whole task: {', '.join(own)} of single subtasks did not apply")
     for subtask in subtasks:
         run.settle(subtask, Outcome(status=outcome.status, cause=outcome.cause, covered_by="whole"))
     return {"settled": len(subtasks)}
+
+
+def _own(subtask: Subtask) -> list[str]:
+    """Return the keys in which a subtask says something of its own about who answers it and how."""
+    return [name for name in _OWN if getattr(subtask, name) != getattr(_PLAIN, name)]

@@ -10,7 +10,7 @@ from typing import Literal
 from orchestra_agents.answers import AnswerType
 from orchestra_agents.models.contract import Json, Truth
 from orchestra_agents.verification import Verify, named
-from orchestra_topologies.teams.team import Select, TeamName
+from orchestra_topologies.teams.team import Select
 
 Coupling = Literal["none", "weak", "strong", "critical"]
 """How much of its context a subtask shares with one it depends on (AdaptOrch, section 2.2)."""
@@ -42,6 +42,19 @@ class Join:
 
 
 _ALL = Join()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """Who mends an answer that did not pass its check, told what the check said."""
+
+    role: str = "debugger"
+    times: int = 3
+    """Most repairs, 1 to 20; AgentMesh's bound is 3."""
+
+    def spec(self) -> Json:
+        """Return what a graph file says for it."""
+        return {"role": self.role, "times": self.times}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +91,16 @@ class Subtask:
     """Role card of whoever answers."""
     model: str | None = None
     """Model that answers; None leaves it to the run."""
-    team: TeamName | None = None
-    """Team that answers; None leaves it to the run."""
+    team: str | None = None
+    """Team that answers, with its options: `vote`, `decentralized:agents=5`; None leaves it to the run."""
     k: int | None = None
     """Margin of the vote, at least 1; None leaves it to the run."""
     tools: tuple[str, ...] = ()
     """Names of the tools it may use."""
     verify: Verify | None = None
     """How its answer is checked: a command line, run without a shell, or a Python callable (see `verification`)."""
+    repair: Repair | None = None
+    """Who mends an answer that does not pass its check; None lets it fail."""
     select: Select | None = None
     """Who picks one of `samples` answers; None takes the first."""
     samples: int = 1
@@ -124,6 +139,7 @@ _WRITERS: dict[str, Json] = {
     "join": Join.spec,
     "tools": list,
     "verify": named,
+    "repair": Repair.spec,
     "examples": lambda examples: [{"input": one.input, "answer": one.answer} for one in examples],
     "truth": _truth_dict,
 }

@@ -13,7 +13,7 @@ from typing import Literal
 from orchestra_agents.answers import AnswerType
 from orchestra_agents.journal.records import RunStatus
 from orchestra_agents.models.contract import Json
-from orchestra_topologies.graph import TaskGraph
+from orchestra_topologies.graph import Subtask, TaskGraph
 from orchestra_topologies.outcome import Outcome
 
 Operator = Literal["none", "last", "verified", "only", "same", "vote", "medoid", "merge", "arbitrate"]
@@ -74,6 +74,11 @@ def questions(graph: TaskGraph) -> dict[str, tuple[str, ...]]:
     return {question: tuple(members) for question, members in groups.items() if len(members) > 1}
 
 
+def final_questions(graph: TaskGraph) -> dict[str, tuple[str, ...]]:
+    """Return those of `questions` that are parts of the task's answer; answers that others read are weighed by them."""
+    return {part.name: part.members for part in parts(graph) if part.is_question}
+
+
 def parts(graph: TaskGraph) -> list[Part]:
     """Return the parts of the task's answer: its final subtasks in DAG order, those of one question as one.
 
@@ -88,6 +93,12 @@ def parts(graph: TaskGraph) -> list[Part]:
             members = asked[name] if is_question else (subtask.id,)
             found.setdefault(name, Part(name, members, is_question))
     return list(found.values())
+
+
+def only_final(graph: TaskGraph) -> Subtask | None:
+    """Return the subtask whose answer is the task's, None where several are."""
+    found = parts(graph)
+    return graph[found[0].members[0]] if len(found) == 1 and len(found[0].members) == 1 else None
 
 
 def whole_answer(graph: TaskGraph) -> AnswerType:
@@ -115,16 +126,17 @@ def compose(graph: TaskGraph, outcomes: Mapping[str, Outcome], resolved: Mapping
 def overall(graph: TaskGraph, outcomes: Mapping[str, Outcome]) -> RunStatus:
     """Return how the run ended: stopped by budget before failed before undecided before ok.
 
-    What a subtask's readers did without, by their `join`, does not count against the run.
+    What a subtask's readers did without, by their `join`, does not count against the run. Everything else does, under
+    what its root ended as: what was skipped or cancelled because of an undecided subtask leaves the run undecided.
     """
     done_without = set(tolerated(graph, outcomes))
-    ended = [outcome for one, outcome in outcomes.items() if one not in done_without]
-    if any(outcome.status == "cancelled" and outcome.cause and outcome.cause.code == "budget" for outcome in ended):
+    missing = {one: outcome for one, outcome in outcomes.items() if outcome.status != "ok" and one not in done_without}
+    if any(outcome.cause is not None and outcome.cause.code == "budget" for outcome in missing.values()):
         return "budget"
-    statuses = {outcome.status for outcome in ended}
-    if "failed" in statuses:
+    roots = (outcomes.get(outcome.root(one)) for one, outcome in missing.items())
+    if any(root is None or root.status != "undecided" for root in roots):
         return "failed"
-    return "undecided" if "undecided" in statuses else "ok"
+    return "undecided" if missing else "ok"
 
 
 def tolerated(graph: TaskGraph, outcomes: Mapping[str, Outcome]) -> list[str]:

@@ -40,7 +40,7 @@ def collect(journal: Journal, run_ids: Iterable[str] = ()) -> Collected:
             db.execute("DELETE FROM steps WHERE key BETWEEN ? AND ?", (keys.start, keys[-1]))
         texts = db.execute(
             "DELETE FROM blobs WHERE hash NOT IN (SELECT json_extract(body, '$.text') FROM records"
-            " WHERE kind IN ('sample.replied', 'texts.embedded'))"
+            " WHERE kind IN ('sample.replied', 'texts.embedded', 'tool.observed', 'message.sent'))"
         ).rowcount
     journal.compact()
     return Collected(tuple(numbers), texts, before, _size(journal))

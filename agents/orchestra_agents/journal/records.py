@@ -206,6 +206,78 @@ class Verified(Record):
         return f"{self.node}\n{self.answer}\n{self.verify}"
 
 
+class ToolCalled(Record):
+    """A call of a tool is about to be carried out; without an observation after a kill its effect is unknown."""
+
+    kind = "tool.called"
+    node: str
+    """Who calls."""
+    input: str
+    """Digest of the prompt that the action answers."""
+    tool: str
+    arguments: Json
+    effects: Literal["none", "idempotent", "once"]
+    key: str
+    """What the tool is told the call is called: the same whenever it is repeated."""
+    repeats: int = 0
+    """How often the same call was begun before and not seen to end."""
+
+
+class ToolObserved(Record):
+    """What came of an action; stands before anybody is shown it."""
+
+    kind = "tool.observed"
+    node: str
+    input: str
+    tool: str
+    key: str
+    status: Literal["ok", "error", "timeout", "refused"]
+    text: str
+    """Hash of the observation's blob."""
+    size: int
+    """Characters that the tool returned, before they were cut."""
+    seconds: float
+
+    def identity(self) -> str | None:
+        """A call is observed once."""
+        return self.key
+
+
+class MessageSent(Record):
+    """An agent of a team told others something."""
+
+    kind = "message.sent"
+    node: str
+    """The question that the team works on."""
+    round: int
+    """From 1."""
+    sender: str
+    receivers: list[str]
+    text: str
+    """Hash of the message's blob."""
+
+    def identity(self) -> str | None:
+        """A text is sent once a round to the same agents."""
+        return "\n".join([self.node, str(self.round), self.sender, self.text, *self.receivers])
+
+
+class TeamEnded(Record):
+    """A team of several agents came to an end with a question."""
+
+    kind = "team.ended"
+    node: str
+    """The question."""
+    team: str
+    agents: int
+    """Agents it consists of, those included that are code."""
+    rounds: int
+    """Rounds it took."""
+    redundancy: float | None
+    """Mean similarity of the agents' last outputs over all pairs, in [-1, 1]; None with fewer than two."""
+    basis: str | None
+    """What the similarity is based on."""
+
+
 class Condensed(Record):
     """What a node reads was made to fit its context window."""
 

@@ -23,6 +23,7 @@ from orchestra_agents.journal.records import (
     Condensed,
     Decomposed,
     Embedded,
+    MessageSent,
     ProblemSolved,
     ProblemSplit,
     Record,
@@ -34,6 +35,9 @@ from orchestra_agents.journal.records import (
     SubtaskEnded,
     SubtaskStarted,
     Synthesised,
+    TeamEnded,
+    ToolCalled,
+    ToolObserved,
     Verified,
 )
 
@@ -50,6 +54,10 @@ REGISTRY: dict[str, type[Record]] = {
         CallFailed,
         Embedded,
         Verified,
+        ToolCalled,
+        ToolObserved,
+        MessageSent,
+        TeamEnded,
         Condensed,
         Synthesised,
         Approval,

@@ -14,6 +14,7 @@ from orchestra_agents.journal.records import (
     Condensed,
     Decomposed,
     Embedded,
+    MessageSent,
     ProblemSolved,
     ProblemSplit,
     Record,
@@ -25,6 +26,9 @@ from orchestra_agents.journal.records import (
     SubtaskEnded,
     SubtaskStarted,
     Synthesised,
+    TeamEnded,
+    ToolCalled,
+    ToolObserved,
     Verified,
 )
 from orchestra_agents.journal.sqlite import Entry
@@ -86,6 +90,14 @@ class RunState:
     """The latest outcome of each subtask, by id."""
     verified: dict[str | None, Verified] = field(default_factory=dict)
     """What checks said, by identity."""
+    calls: dict[str, ToolCalled] = field(default_factory=dict)
+    """The latest record of each call of a tool that was begun, by key, in the order in which they were first begun."""
+    observed: dict[str, ToolObserved] = field(default_factory=dict)
+    """What came of actions, by key."""
+    messages: dict[str | None, MessageSent] = field(default_factory=dict)
+    """What agents of teams told others, by identity."""
+    teams: dict[str, TeamEnded] = field(default_factory=dict)
+    """How teams of several agents ended, by the question they worked on."""
     splits: dict[str, ProblemSplit] = field(default_factory=dict)
     """The problems of a recursive decomposition, by path."""
     solved: dict[str, ProblemSolved] = field(default_factory=dict)
@@ -116,6 +128,10 @@ class RunState:
     def reply(self, sample: str) -> Sampled | None:
         """Return the recorded reply to a sample, by its identity."""
         return self._replies.get(sample)
+
+    def samples(self) -> Iterable[Sampled]:
+        """Return all replies that are recorded, in the order of their arrival."""
+        return self._replies.values()
 
     def embedding(self, sample: str) -> Embedded | None:
         """Return the recorded embedding of some texts, by its identity."""
@@ -177,6 +193,19 @@ class RunState:
             case ProblemSolved():
                 self.solved[record.path] = record
                 self.undecided[record.path] += not record.decided
+            case _:
+                self._note_team(record)
+
+    def _note_team(self, record: Record) -> None:
+        match record:
+            case ToolCalled():
+                self.calls[record.key] = record
+            case ToolObserved():
+                self.observed[record.key] = record
+            case MessageSent():
+                self.messages[record.identity()] = record
+            case TeamEnded():
+                self.teams[record.node] = record
 
     def _resume(self, record: RunResumed) -> None:
         changed = record.changed or {}

@@ -50,6 +50,9 @@ class Truth:
     """Standard score of the item's difficulty, 0 is average, None draws one."""
     inputs: tuple[bool, ...] = ()
     """For each upstream input, whether it was right."""
+    reads: Literal["each", "most"] = "each"
+    """What it takes of the inputs to be right: `each` of them, beside the model's own skill, or `most` of them and
+    nothing else, as of one who answers what most others say (phase transition, B.2)."""
 
     def distractors(self) -> Sequence[Json]:
         """Return the wrong answers to draw from."""

@@ -67,6 +67,7 @@ _RANGES = {
     "window": _Range(1, kind="an integer"),
 }
 _INTEGERS = ("seed", "wrong", "window")
+_WORDED = {"corr": ("mixture", "beta"), "share": ("after", "before")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +96,9 @@ class SimulatedModel:
     kappa: float | None = None
     gamma: float = 1.0
     """Each upstream input is misread with probability (1 - gamma) / 2, in (0, 1]."""
+    share: Literal["after", "before"] = "after"
+    """Where most of the inputs decide, with probability rho they are all the same one: copied `after` it was read, so
+    that they are misread together, or `before` (phase transition, B.2)."""
     spoil: float = 1.0
     """Probability that a wrong or misread input makes the vote wrong, in [0, 1]."""
     overload: float = 0.0
@@ -111,8 +115,9 @@ class SimulatedModel:
             value = getattr(self, name)
             if value is not None and value not in allowed:
                 raise InputError("model", f"simulated: {name} must be {allowed}, got {value}")
-        if self.corr not in ("mixture", "beta"):
-            raise InputError("model", f"simulated: corr must be mixture or beta, got {self.corr}")
+        for name, words in _WORDED.items():
+            if (said := getattr(self, name)) not in words:
+                raise InputError("model", f"simulated: {name} must be {' or '.join(words)}, got {said}")
         if (self.beta is None) != (self.kappa is None):
             raise InputError("model", "simulated: beta and kappa are given together or not at all")
 
@@ -134,7 +139,7 @@ class SimulatedModel:
             if name in values:
                 raise InputError("model", f"simulated: {name} is given twice")
             try:
-                values[name] = value if name == "corr" else int(value) if name in _INTEGERS else float(value)
+                values[name] = value if name in _WORDED else int(value) if name in _INTEGERS else float(value)
             except ValueError:
                 raise InputError("model", f"simulated: {name} must be {_RANGES[name]}, got {value!r}") from None
         return cls(**values)  # type: ignore[arg-type]  # each name was checked against the fields
@@ -218,6 +223,8 @@ class SimulatedModel:
 
     def _wrong(self, truth: Truth, question: _Question, vote: str, right_draw: float, wrong_draw: float) -> int | None:
         """Return the number of the wrong answer that one vote gives, None where it is right."""
+        if truth.inputs and truth.reads == "most":
+            return None if self._reads_most(truth, question.step, vote) else int(wrong_draw * self.wrong)
         accuracy, reading = self.p, vote
         if question.is_varied:
             shared, shared_right, shared_wrong, difficulty, quality, *_ = _uniforms(question.step)
@@ -244,6 +251,18 @@ class SimulatedModel:
             score = _NORMAL.inv_cdf(difficulty_draw) if truth.difficulty is None else truth.difficulty
             accuracy = 1 / (1 + math.exp(min(_FARTHEST, self.spread * score)) * (1 - accuracy) / accuracy)
         return max(0.0, accuracy - self.overload * context / 1000)
+
+    def _reads_most(self, truth: Truth, step: str, vote: str) -> bool:
+        """Tell whether most of the inputs, as they are read, are right; a tie is a fair coin's."""
+        misread = (1 - self.gamma) / 2
+        places = range(len(truth.inputs))
+        read = [truth.inputs[place] == (_uniforms(f"{vote}|input {place}")[0] >= misread) for place in places]
+        if _uniforms(f"{step}|shared")[0] < self.rho:
+            first = truth.inputs[0]
+            copies = [first == (_uniforms(f"{vote}|input {place}")[0] >= misread) for place in places]
+            read = [read[0]] * len(read) if self.share == "after" else copies
+        right, wrong = sum(read), len(read) - sum(read)
+        return right > wrong or (right == wrong and _uniforms(f"{vote}|tie")[0] < 0.5)
 
     def _is_spoiled(self, truth: Truth, reading: str) -> bool:
         """Tell whether a wrong reading of some input makes the vote wrong; a wrong input misread reads right.

@@ -64,7 +64,9 @@ async def _judged(run: Execution, question: Question, team: Team, different: Seq
     node = f"<judge {question.node}>"
     choice = AnswerType("choice", choices=numbers)
     asked = Question(node=node, prompt=judge_prompt(node, question, [vote.value for vote in different]), answer=choice)
-    judged = await run.put(asked, Team("vote", DEFAULT_K), models=run.panel.choose(role="judge"))
+    judged = await run.put(asked, Team("vote", DEFAULT_K), run.terms("judge"))
+    if judged.status == "cancelled":
+        return Outcome(status="cancelled", samples=team.samples, cause=judged.cause)
     if judged.status != "ok":
         message = judged.cause.message if judged.cause else judged.status
         cause = Cause(code="judge", message=f"the judge did not pick an answer: {message}")

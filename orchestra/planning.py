@@ -222,7 +222,7 @@ def _team(subtask: Subtask, asked: TeamSpec | None, k: int | None) -> Team:
             raise InputError(f"subtasks[{subtask.id}].select", f"picks one of several samples; leave out {beside}")
         return Team("solo", select=subtask.select, samples=subtask.samples)
     if subtask.team is None and asked is not None and not subtask.answer.votable:
-        asked = None if asked.name == "vote" else replace(asked, join=None)
+        asked = None if asked.name == "vote" and not subtask.tools else replace(asked, join=None)
     spec, has_tools = (own if subtask.team is not None else asked), bool(subtask.tools)
     k = subtask.k or k
     return choose_team(spec, subtask.answer, k=k, field=field if subtask.team else "team", has_tools=has_tools)

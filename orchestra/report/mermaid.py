@@ -1,4 +1,4 @@
-"""A plan as a Mermaid flowchart: the control loop with the topology's rounds in it, and the subtasks beside them."""
+"""A plan as a Mermaid flowchart: the control loop, the rounds of topology and teams, and the subtasks beside them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from orchestra.performance import app
 from orchestra.planning import Design
 from orchestra_topologies.catalog import TOPOLOGIES
 from orchestra_topologies.graph import TaskGraph
+from orchestra_topologies.teams.catalog import TEAMS
+
+_MOST_NAMED = 5
 
 
 def mermaid(graph: TaskGraph, made: Design, *, status: Mapping[str, str] | None = None) -> str:
@@ -20,7 +23,7 @@ def mermaid(graph: TaskGraph, made: Design, *, status: Mapping[str, str] | None 
         made: How they will be answered.
         status: What became of each subtask, by id, where they ran.
     """
-    return "\n".join(["flowchart TD", *_run(made), *_subtasks(graph, status or {})]) + "\n"
+    return "\n".join(["flowchart TD", *_run(made), *_teams(made), *_subtasks(graph, status or {})]) + "\n"
 
 
 def _run(made: Design) -> Iterator[str]:
@@ -33,6 +36,19 @@ def _run(made: Design) -> Iterator[str]:
     yield from _drawn(TOPOLOGIES[made.topology]().compile().get_graph(), prefix="t", indent="    ")
     yield "  end"
     yield from _edges(loop, numbers | {made.topology: "topology"}, indent="  ")
+
+
+def _teams(made: Design) -> Iterator[str]:
+    """Yield the rounds of every team of several agents, with those whom it answers."""
+    several = {str(team): team for team in made.teams.values() if team.is_several}
+    for number, (name, team) in enumerate(several.items()):
+        ids = [one for one, theirs in made.teams.items() if str(theirs) == name]
+        answers = ", ".join(ids[:_MOST_NAMED]) + (
+            f" and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else ""
+        )
+        yield f'  subgraph team{number}["{_label(name)} for {_label(answers)}"]'
+        yield from _drawn(TEAMS[team.name]().compile().get_graph(), prefix=f"m{number}x", indent="    ")
+        yield "  end"
 
 
 def _drawn(graph: Graph, *, prefix: str, indent: str) -> Iterator[str]:

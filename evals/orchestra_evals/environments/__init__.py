@@ -1,0 +1,1 @@
+"""Offline tasks for agents that act: seeded state machines with tools, an exact score and a reference policy."""

@@ -9,29 +9,38 @@ from __future__ import annotations
 
 import inspect
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from orchestra.planning import Choices, Decomposer, Instruction, ModelSpec, Plan
 from orchestra.session import Session
 from orchestra_agents.answers import AnswerType
-from orchestra_agents.errors import InputError
+from orchestra_agents.errors import ContextExceeded, InputError
+from orchestra_agents.journal.records import Decomposed
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.json_schema import shown
 from orchestra_agents.ledger import Budget, Ledger
 from orchestra_agents.microagent import Microagent, Question
-from orchestra_agents.models.contract import Json, Message, Prompt, Sampling, canonical_json
+from orchestra_agents.models.contract import Json, Message, Model, Prompt, canonical_json, digest
+from orchestra_agents.models.window import count_tokens, most_tokens, smallest_window
+from orchestra_agents.roles.cards import shipped_cards
 from orchestra_agents.sampler import Sampler
-from orchestra_agents.sections import data_section
+from orchestra_agents.sections import cut, data_section
 from orchestra_agents.voting.ahead import AheadByK
 from orchestra_topologies.graph import TaskGraph
-from orchestra_topologies.synthesis import parts
+from orchestra_topologies.synthesis import parts, questions
+from orchestra_topologies.terms import Terms
 
 NODE = "<decompose>"
 """Node of the decomposition; no subtask can be called so."""
+ROLE = "decomposer"
+"""Role of the model that proposes."""
 REPAIRS = 2
 """Further attempts after a proposal that is not a legal graph."""
+_LEAST = 100  # characters of a context below which it says nothing
+_MARGIN = 0.95  # a context is cut by characters, its prompt counted in tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +85,7 @@ def _proposal(caps: Caps) -> dict[str, Json]:
             "depends_on": ids,
             "coupling": {"enum": ["none", "weak", "strong", "critical"]},
             "estimated_tokens": {"type": "integer", "minimum": 1},
+            "answers": {"type": "string", "maxLength": 40},
         },
         "required": ["id", "description", "answer", "choices", "depends_on", "coupling", "estimated_tokens"],
         "additionalProperties": False,
@@ -96,7 +106,9 @@ _COMMON = """For each subtask give: a short unique id; a description that can be
 estimated length in tokens; and its coupling to those it needs: "critical" (one meaning must run through both), \
 "strong" (their answer is its direct input), "weak" (shared background helps), "none".
 Add a dependency only where an answer is really needed, so that work can go on side by side. Under "final" list the \
-subtasks whose answers are the task's answer; every other one must be needed by somebody."""
+subtasks whose answers are the task's answer; every other one must be needed by somebody.
+Where two or more subtasks answer the same question independently, give them the same "answers" id: their answers, all \
+of one kind, are then compared and become one. Leave "answers" out everywhere else."""
 
 _INSTRUCTIONS: dict[Instruction, str] = {
     "general": f"""You split a task into subtasks that separate workers can answer.
@@ -118,6 +130,10 @@ class Decomposition:
     """How it came about, as one sentence."""
     repairs: int
     """Proposals that were refused before."""
+
+    def to_record(self) -> Decomposed:
+        """Return the journal's record of it; functions in the graph are recorded by their names."""
+        return Decomposed(graph=self.graph.to_dict(), reason=self.reason, repairs=self.repairs)
 
 
 async def own_graph(plan: Plan) -> Decomposition | None:
@@ -141,42 +157,123 @@ async def own_graph(plan: Plan) -> Decomposition | None:
     return Decomposition(graph=graph, reason=f"{reason} {len(graph)} subtasks", repairs=0)
 
 
-async def propose(plan: Plan, sampler: Sampler, sampling: Sampling) -> Decomposition:
-    """Return the graph that the sampler's model proposes for the plan's text; one subtask if no proposal is legal.
+def recorded_graph(plan: Plan, state: RunState) -> Decomposition | None:
+    """Return the graph that a run's journal holds, where the plan's function or file made it and is not here any more.
+
+    What is here is asked again, because a run goes on with what the journal holds only if that is still what is meant.
+    """
+    decomposer, record = plan.decomposer, state.decomposed
+    if record is None or decomposer is None or decomposer in _INSTRUCTIONS:
+        return None
+    before = {key: state.manifest[key] for key in ("task", "context", "decomposer") if key in state.manifest}
+    if callable(decomposer) or Path(decomposer).exists() or before != {"task": plan.task, **plan.text_dict()}:
+        return None
+    return Decomposition(graph=TaskGraph.from_dict(record.graph), reason=record.reason, repairs=record.repairs)
+
+
+async def propose(plan: Plan, terms: Terms, sampler: Sampler) -> Decomposition:
+    """Return the graph that a model proposes for the plan's text; one subtask if no proposal is legal.
+
+    Args:
+        plan: The text, its context, and how much a prompt may take.
+        terms: Who proposes, and how it is sampled.
+        sampler: Where samples come from.
 
     Raises:
+        ContextExceeded: Not even the task's own words fit the model's window; it was not asked.
         ModelError: The model did not answer.
         BudgetExceeded: A call could pass a cap.
     """
-    text, context = str(plan.task), plan.context
-    instruction = _INSTRUCTIONS["software" if plan.decomposer == "software" else "general"]
-    agent = Microagent(sampler, AheadByK(1, max_votes=1), sampling)
-    answer = AnswerType("json", schema=canonical_json(_proposal(CAPS)))
-    problem = ""
+    asker = _Asker(plan, terms)
+    agent = Microagent(sampler.panel(terms.models), AheadByK(1, max_votes=1), terms.sampling, red_flag=terms.red_flag)
+    problem, repairs, left_out = "", 0, ""
     for attempt in range(1 + REPAIRS):
-        prompt = _prompt(text, context, instruction, problem, attempt)
-        decision = await agent.decide(Question(node=f"{NODE} {attempt}", prompt=prompt, answer=answer))
+        try:
+            context = await asker.fitted(problem, attempt)
+        except ContextExceeded:
+            if not attempt:
+                raise
+            break  # no room to say what was wrong
+        repairs = attempt
+        left_out = "" if context == plan.context else f"; {asker.told(context)}"
+        decision = await agent.decide(asker.question(context, problem, attempt))
         if not decision.decided:
             problem = f"the reply could not be used ({decision.flag or decision.reason})"
             continue
         try:
-            graph = _graph(text, context, decision.answer)
+            graph = _graph(str(plan.task), plan.context, decision.answer)
         except InputError as error:
             problem = str(error)
             continue
-        return Decomposition(graph=graph, reason=f"the model proposed {len(graph)} subtasks", repairs=attempt)
-    single = TaskGraph([{"id": "task", "description": text}], context=context)
-    reason = f"one subtask, because no proposal was a legal graph after {REPAIRS} repairs: {problem}"
-    return Decomposition(graph=single, reason=reason, repairs=REPAIRS)
+        reason = f"the model proposed {len(graph)} subtasks{left_out}"
+        return Decomposition(graph=graph, reason=reason, repairs=attempt)
+    single = TaskGraph([{"id": "task", "description": str(plan.task)}], context=plan.context)
+    reason = f"one subtask, because no proposal was a legal graph after {repairs} repairs: {problem}{left_out}"
+    return Decomposition(graph=single, reason=reason, repairs=repairs)
 
 
-def _prompt(text: str, context: str, instruction: str, problem: str, attempt: int) -> Prompt:
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """What a model is asked for a proposal, made to fit its window."""
+
+    plan: Plan
+    terms: Terms
+
+    def question(self, context: str, problem: str = "", attempt: int = 0) -> Question:
+        """Return the question, with as much of the context as is given."""
+        node = f"{NODE} {attempt}"
+        instruction = _INSTRUCTIONS["software" if self.plan.decomposer == "software" else "general"]
+        prompt = _prompt(str(self.plan.task), context, instruction, problem, node)
+        answer = AnswerType("json", schema=canonical_json(_proposal(CAPS)))
+        return self.terms.told(Question(node=node, prompt=prompt, answer=answer))
+
+    async def fitted(self, problem: str, attempt: int) -> str:
+        """Return the context, cut where the prompt with all of it would not fit.
+
+        Raises:
+            ContextExceeded: The prompt does not even fit without it.
+        """
+
+        def asks(context: str) -> Prompt:
+            return self.question(context, problem, attempt).prompt
+
+        context, models, reply = self.plan.context, self.terms.models, self.terms.sampling.max_tokens
+        most = most_tokens(asks(context)) + reply
+        known = (await smallest_window(models, most), self.plan.choices.window)
+        window = min((one for one in known if one is not None), default=most)
+        room = window - reply
+        if most <= window:
+            return context
+        tokens = await _tokens(models, asks(context))
+        if tokens <= room:
+            return context
+        bare = await _tokens(models, asks(""))
+        if bare > room:
+            limits = f"a window of {window:,} and {reply:,} for the reply leave {max(0, room):,}"
+            raise ContextExceeded(f"the decomposer takes {bare:,} tokens without the task's context; {limits}")
+        characters = int((room - bare) * len(context) / max(1, tokens - bare) * _MARGIN)
+        while characters >= _LEAST:
+            shown = cut(context, characters)
+            if await _tokens(models, asks(shown)) <= room:
+                return shown
+            characters = int(characters * 0.8)
+        return ""
+
+    def told(self, shown: str) -> str:
+        """Return that it was shown no more of the context than this, as words."""
+        return f"its window held about {len(shown):,} of the context's {len(self.plan.context):,} characters"
+
+
+async def _tokens(models: Sequence[Model], prompt: Prompt) -> int:
+    """Return the tokens of a prompt for the model that makes most of it."""
+    return max([await count_tokens(model, prompt) for model in models])
+
+
+def _prompt(text: str, context: str, instruction: str, problem: str, node: str) -> Prompt:
     material = f"{data_section(context, kind='context')}\n\n" if context else ""
     repair = f"Your last proposal was refused: {problem}. Give a corrected one.\n\n" if problem else ""
-    return Prompt(
-        messages=(Message("system", instruction), Message("user", f"{material}{repair}The task:\n{text}")),
-        step=f"{NODE} {attempt}",
-    )
+    messages = (Message("system", instruction), Message("user", f"{material}{repair}The task:\n{text}"))
+    return Prompt(messages=messages, step=f"{node}|{digest(Prompt(messages=messages).rendered())}")
 
 
 def _graph(text: str, context: str, proposal: dict[str, Any]) -> TaskGraph:
@@ -184,6 +281,11 @@ def _graph(text: str, context: str, proposal: dict[str, Any]) -> TaskGraph:
     subtasks = [_subtask(one) | {"final": one["id"] in final} for one in proposal["subtasks"]]
     graph = TaskGraph(subtasks, goal=text, context=context)
     CAPS.check(graph)
+    for question, members in questions(graph).items():
+        if len({graph[one].answer for one in members}) > 1:
+            raise InputError(
+                "answers", f"{', '.join(members)} answer {shown(question)} in different ways; use one kind"
+            )
     unknown = next((one for one in final if one not in graph), None)
     if unknown is not None:
         raise InputError("final", f"no subtask is called {shown(unknown)}")
@@ -204,6 +306,7 @@ def _subtask(proposed: dict[str, Any]) -> dict[str, Json]:
         "depends_on": proposed["depends_on"],
         "coupling": proposed["coupling"],
         "estimated_tokens": proposed["estimated_tokens"],
+        "answers": proposed.get("answers", "").strip() or None,
     }
 
 
@@ -250,9 +353,11 @@ async def decompose(
     plan = Plan(task=text, model=model, choices=choices or Choices(), context=context, decomposer=decomposer)
     if (made := await own_graph(plan)) is not None:
         return made
-    panel = session.panel(model).choose(role="decomposer")
+    card = shipped_cards()[ROLE]
+    models = session.panel(model).choose(role=ROLE)
+    terms = Terms(models=models, sampling=card.sampling(plan.choices.sampling()), card=card)
     with session.journal.own(f"decompose-{secrets.token_hex(4)}") as journal:
         state = RunState()
         journal.listen(state.apply)
-        sampler = Sampler(panel, journal=journal, state=state, ledger=Ledger(Budget()), limit=session.limit)
-        return await propose(plan, sampler, plan.choices.sampling())
+        sampler = Sampler(models, journal=journal, state=state, ledger=Ledger(Budget()), limit=session.limit)
+        return await propose(plan, terms, sampler)

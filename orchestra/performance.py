@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -23,10 +24,12 @@ from orchestra_agents.models.contract import Json
 from orchestra_agents.models.embeddings import Embedder
 from orchestra_agents.sampler import Sampler
 from orchestra_topologies.catalog import TOPOLOGIES
+from orchestra_topologies.conduct import NO_MEANS, WHOLE, Means
 from orchestra_topologies.consistency import LEXICAL
-from orchestra_topologies.execution import NO_MEANS, WHOLE, Execution, Means, Panel
+from orchestra_topologies.execution import Execution
 from orchestra_topologies.gate import resolve_all
 from orchestra_topologies.graph import TaskGraph
+from orchestra_topologies.panel import Panel
 from orchestra_topologies.progress import Progress
 from orchestra_topologies.router import Topology
 from orchestra_topologies.synthesis import compose, overall, questions, tolerated
@@ -75,12 +78,14 @@ class Performance(Execution):
             embedder=embedder,
             means=means,
         )
+        self._passes: list[int] = []  # where in the notes each began
         self.plan, self.asks_first = plan, asks_first or self.state.approval is not None
         if self.state.routed is not None:  # somebody's checkpointer may take a run up again in its middle
             self.begin_pass(self.state.routed.reroutes)
 
     def begin_pass(self, reroutes: int) -> None:
         """Design the pass after `reroutes` re-routes; what earlier ones came to is read from the journal."""
+        self._passes.append(len(self.notes))
         task = self.plan.task
         graph = task if isinstance(task, TaskGraph) else TaskGraph.from_dict(graph_of(self.state) or {})
         self.design = design(graph, self.plan.choices, reroutes=reroutes)
@@ -99,7 +104,13 @@ class Performance(Execution):
         }
 
     def status(self) -> RunStatus:
-        """Return how the run ended."""
+        """Return how the run ended.
+
+        Raises:
+            RuntimeError: It was not gone through to its end, which is never to be recorded as one.
+        """
+        if not self.is_through:
+            raise RuntimeError("the run's graph was left before its end")
         status = overall(self.graph, self.outcomes)
         is_open = any(resolution.answer is None for resolution in self.resolutions.values())
         if is_open and self.stop is not None:
@@ -127,6 +138,14 @@ class Performance(Execution):
     def questions(self) -> list[dict[str, Json]]:
         """Return what became of each question with several answers, as JSON."""
         return [resolution.as_dict() for resolution in self.resolutions.values()]
+
+    def told(self) -> list[str]:
+        """Return the notes in order, without those that a pass over the graph repeats of an earlier one."""
+        told: list[str] = []
+        for start, end in pairwise([0, *self._passes, len(self.notes)]):
+            before = set(self.notes[:start])
+            told += [note for note in self.notes[start:end] if note not in before]
+        return told
 
     def tell(self, verdict: Verdict) -> None:
         """Note what the user should know about how the answer came about."""

@@ -43,8 +43,9 @@ from orchestra_agents.roles.cards import shipped_cards
 from orchestra_agents.sampler import Sampler
 from orchestra_agents.tools import NO_TOOLS, Tool, Toolbox
 from orchestra_agents.verification import check_runnable
-from orchestra_topologies.execution import Means, Panel
+from orchestra_topologies.conduct import Means
 from orchestra_topologies.graph import TaskGraph
+from orchestra_topologies.panel import Panel
 
 ENDLESS = 1_000_000_000
 """LangGraph's recursion limit; every loop of ours ends with the graph it settles."""
@@ -256,9 +257,7 @@ async def perform_run(
     made = await _made(plan, session, run_id)
     graph = plan.task if isinstance(plan.task, TaskGraph) else made.graph if made is not None else None
     if graph is not None:
-        design(graph, plan.choices)  # what cannot be answered as asked is refused before anything is written
-        _check_checks(graph)
-        _check_tools(graph, plan.tools)
+        check_answerable(graph, plan)  # before anything is written
     subtasks = [] if graph is None else list(graph)
     wanted = [subtask.model for subtask in subtasks if subtask.model is not None]
     panel = session.panel(plan.model, wanted=wanted, base_url=plan.base_url)
@@ -357,7 +356,7 @@ class _Attempt:
 
         def end(status: RunStatus, reason: str | None = None) -> None:
             seconds = round(loop.time() - started, 6)
-            notes = list(dict.fromkeys(performance.notes))  # each pass over the graph tells its own
+            notes = performance.told()
             self.journal.append(
                 RunEnded(status=status, answer=performance.answer, reason=reason, notes=notes, seconds=seconds)
             )
@@ -380,9 +379,18 @@ class _Attempt:
         except ExceptionGroup as group:
             raise _first(group) from group
         else:
-            if not performance.is_through:
-                raise RuntimeError("a run's graph was left before its end")  # never recorded as an end
             end(performance.status(), performance.stop.message if performance.stop else None)
+
+
+def check_answerable(graph: TaskGraph, plan: Plan) -> None:
+    """Refuse a graph that cannot be answered as the plan asks for, with what there is here.
+
+    Raises:
+        InputError: A team cannot answer a subtask, or a check or tool is missing.
+    """
+    design(graph, plan.choices)
+    _check_checks(graph)
+    _check_tools(graph, plan.tools)
 
 
 def _check_tools(graph: TaskGraph, tools: Toolbox) -> None:

@@ -11,11 +11,12 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
 
 from orchestra.performance import Performance, app
-from orchestra.planning import ModelSpec, Plan, design
+from orchestra.planning import ModelSpec, Plan
 from orchestra.result import RunResult, result_of
-from orchestra.running import ENDLESS, Hooks, perform_run
+from orchestra.running import ENDLESS, Hooks, check_answerable, perform_run
 from orchestra.session import Session
 from orchestra_agents.errors import RunDeclined
 from orchestra_agents.journal.records import Record
@@ -26,6 +27,8 @@ from orchestra_topologies.graph import TaskGraph
 
 _NOBODY = Hooks()
 _STATE_S = "the state's task"
+_AGAIN: Any = Command(goto="decompose")
+"""Takes the run's graph up at its start, where everything recorded is answered from the journal."""
 
 
 class RunIO(TypedDict, total=False):
@@ -81,6 +84,8 @@ def as_subgraph(
         async def invoke(performance: Performance) -> None:
             settings: Any = {**config, "recursion_limit": ENDLESS}
             await inner.ainvoke({}, settings, context=performance)
+            if not performance.is_through:  # their checkpoint is ahead of the run, whose end was never recorded
+                await inner.ainvoke(_AGAIN, settings, context=performance)
 
         run_id, write = _run_id(config), get_stream_writer()
 
@@ -116,7 +121,7 @@ def _plan(task: Plan | TaskGraph | str | None, model: ModelSpec | None, budget: 
         return None
     plan = task if isinstance(task, Plan) else Plan(task=_STATE_S if task is None else task)
     if isinstance(plan.task, TaskGraph):
-        design(plan.task, plan.choices)
+        check_answerable(plan.task, plan)
     caps = (budget or Budget()).or_else(plan.budget)
     return replace(plan, model=model if model is not None else plan.model, budget=caps)
 

@@ -10,6 +10,8 @@ import pytest
 
 import orchestra
 from orchestra.testing import Scripted
+from orchestra_agents.errors import ContextExceeded, ManifestChanged
+from orchestra_agents.journal.replay import RunState
 
 
 def proposal(*subtasks: dict[str, object]) -> str:
@@ -175,3 +177,175 @@ def test_a_plan_in_words_is_written_and_read_back(tmp_path: Path) -> None:
         orchestra.plan("Do it", decomposer="clever")
     with pytest.raises(orchestra.InputError, match="context: is for a task in words"):
         orchestra.plan(orchestra.TaskGraph([{"id": "a", "description": "A"}]), context="notes")
+
+
+def recipe(folder: Path, *subtasks: dict[str, object]) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(json.dumps({"subtasks": subtasks}), encoding="utf-8")
+    return path
+
+
+async def test_a_recipe_s_models_answer_its_subtasks(tmp_path: Path) -> None:
+    """A model that one subtask names is there, as it is for a graph that is run itself."""
+    made = recipe(tmp_path, {"id": "read", "description": "Read.", "model": "simulated:p=1"})
+    plan = orchestra.plan("Review", model=Scripted(["never asked"]), decomposer=made)
+    result = await orchestra.run(plan, journal=tmp_path / "j.db", run_id="r")
+    assert (result.status, result.usage.calls) == ("ok", 1)
+    assert "never" not in result.answer
+
+
+async def test_a_function_s_graph_keeps_its_functions(tmp_path: Path) -> None:
+    """A check that is a Python function is called in this attempt and in the next one, and stands as its name."""
+    checked: list[object] = []
+
+    def is_fine(answer: object) -> bool:
+        checked.append(answer)
+        return answer == "fine"
+
+    async def split(text: str) -> orchestra.TaskGraph:
+        return orchestra.TaskGraph([{"id": "only", "description": text, "verify": is_fine}])
+
+    def plan(*replies: str) -> orchestra.Plan:
+        return orchestra.plan("Do it", model=Scripted(replies), decomposer=split)
+
+    journal = tmp_path / "j.db"
+    assert (await orchestra.run(plan("bad"), journal=journal, run_id="r")).status == "failed"
+    async with orchestra.Session(journal=journal) as session:
+        recorded = RunState.of(session.journal.entries("r")).decomposed
+        assert recorded is not None
+        assert recorded.graph["subtasks"][0]["verify"].startswith("python:")
+        with pytest.raises(orchestra.InputError, match=r"subtasks\[only\].verify: .* run the graph from the program"):
+            await orchestra.resume("r", session=session)
+    hooks = orchestra.Hooks(accept_change=True)
+    changed = orchestra.plan("Do it", model=Scripted(["fine"]), choices=orchestra.Choices(seed=1), decomposer=split)
+    assert (await orchestra.run(changed, journal=journal, run_id="r", hooks=hooks)).answer == "fine"
+    assert checked == ["bad", "fine"]
+
+
+@pytest.mark.parametrize(
+    ("subtask", "told"),
+    [
+        ({"verify": "nosuchprogram {file}"}, "subtasks[x].verify: the program 'nosuchprogram' is not found"),
+        ({"team": "vote"}, "subtasks[x].team: "),
+        ({"tools": ["search"]}, "subtasks[x].tools: "),
+        ({"depends_on": ["nobody"]}, "subtasks[x].depends_on"),
+    ],
+)
+async def test_a_recipe_that_cannot_be_answered_is_refused_before_anything_is_written(
+    tmp_path: Path, subtask: dict[str, object], told: str
+) -> None:
+    """Whatever is refused of a graph is refused of a graph that a file holds, before a call and without a journal."""
+    made = recipe(tmp_path, {"id": "a", "description": "A."}, {"id": "x", "description": "X.", **subtask})
+    model = Scripted(["never asked"])
+    with pytest.raises(orchestra.InputError) as refused:
+        await orchestra.run(orchestra.plan("Do it", model=model, decomposer=made), journal=tmp_path / "j" / "j.db")
+    assert told in str(refused.value)
+    assert model.asked == []
+    assert not (tmp_path / "j").exists()
+
+
+async def test_a_missing_recipe_or_a_function_that_raises_leaves_no_run(tmp_path: Path) -> None:
+    """Exit 2 means that nothing was written, and what a function of the user's raises comes out as it is."""
+
+    def broken(text: str) -> orchestra.TaskGraph:
+        raise LookupError(text)
+
+    missing = orchestra.plan("Do it", model="simulated", decomposer=tmp_path / "missing.yaml")
+    with pytest.raises(orchestra.InputError, match=r"missing\.yaml"):
+        await orchestra.run(missing, journal=tmp_path / "j" / "j.db")
+    plan = orchestra.plan("Do it", model="simulated", decomposer=broken)
+    with pytest.raises(LookupError, match="Do it"):
+        await orchestra.run(plan, journal=tmp_path / "j" / "j.db")
+    assert not (tmp_path / "j").exists()
+    async with orchestra.Session(journal=tmp_path / "k.db") as session:  # a journal that is there gets no run
+        await orchestra.run("Do it", model="simulated", session=session, run_id="other")
+        with pytest.raises(LookupError):
+            await orchestra.run(plan, session=session)
+        assert session.journal.run_ids() == ["other"]
+
+
+async def test_a_recipe_that_changed_is_another_task(tmp_path: Path) -> None:
+    """A resumed run goes on with the recorded graph where it is still the same one, else only if that is accepted."""
+    down, up = Scripted([orchestra.ModelError("down")]), Scripted(["done"])
+    path = recipe(tmp_path, {"id": "a", "description": "A."})
+    journal = tmp_path / "j.db"
+
+    def plan(model: Scripted) -> orchestra.Plan:
+        return orchestra.plan("Do it", model=model, decomposer=path)
+
+    assert (await orchestra.run(plan(down), journal=journal, run_id="r")).status == "failed"
+    assert (await orchestra.run(plan(down), journal=journal, run_id="r")).status == "failed"
+    recipe(tmp_path, {"id": "b", "description": "B."})
+    with pytest.raises(ManifestChanged, match=r"task differs \(the decomposer gave another graph\)"):
+        await orchestra.run(plan(up), journal=journal, run_id="r")
+    assert up.asked == []
+    hooks = orchestra.Hooks(accept_change=True)
+    done = await orchestra.run(plan(up), journal=journal, run_id="r", hooks=hooks)
+    assert (done.status, list(done.subtasks), done.answer) == ("ok", ["b"], "done")
+    async with orchestra.Session(journal=journal) as session:
+        assert (await orchestra.resume("r", session=session)).answer == "done"
+    assert (await orchestra.run(plan(up), journal=journal, run_id="r")).answer == "done"
+
+
+async def test_a_recipe_that_is_gone_is_not_needed_to_go_on(tmp_path: Path) -> None:
+    """What it held stands in the journal."""
+    path = recipe(tmp_path, {"id": "a", "description": "A."})
+    async with orchestra.Session(model=Scripted([orchestra.ModelError("down")]), journal=tmp_path / "j.db") as session:
+        await orchestra.run(orchestra.plan("Do it", decomposer=path), session=session, run_id="r")
+    path.unlink()
+    async with orchestra.Session(model=Scripted(["done"]), journal=tmp_path / "j.db") as session:
+        assert (await orchestra.resume("r", session=session)).answer == "done"
+
+
+async def test_a_context_is_cut_to_what_the_decomposer_s_window_holds(tmp_path: Path) -> None:
+    """Every proposal's prompt is counted before it is sent, repairs included, and the reason says what was cut."""
+    model = Scripted(["no JSON", LEGAL])
+    choices = orchestra.Choices(window=1200, max_tokens=100)
+    made = await orchestra.decompose("Compare", model=model, choices=choices, context="word " * 3000)
+    assert made.repairs == 1
+    assert "of the context's 15,000 characters" in made.reason
+    assert made.graph.context == "word " * 3000
+    for prompt, _ in model.asked:
+        assert "characters left out" in prompt.content()
+        assert 2000 < len(prompt.content()) <= 3 * 1100
+    short = await orchestra.decompose("Compare", model=Scripted([LEGAL]), choices=choices, context="few words")
+    assert short.reason == "the model proposed 2 subtasks"
+
+
+async def test_a_decomposer_whose_own_words_do_not_fit_is_not_asked(tmp_path: Path) -> None:
+    """What could never be read is a failure with its figures, before any call, whoever knows the window."""
+
+    class Narrow(Scripted):
+        window = 300
+
+    for model, window in ((Scripted([LEGAL]), 300), (Narrow([LEGAL]), None)):
+        choices = orchestra.Choices(window=window, max_tokens=100)
+        with pytest.raises(ContextExceeded, match="a window of 300 and 100 for the reply leave 200"):
+            await orchestra.decompose("Compare", model=model, choices=choices, context="word " * 3000)
+        plan = orchestra.plan("Compare", model=model, choices=choices, context="word " * 3000)
+        result = await orchestra.run(plan, journal=tmp_path / f"{window}.db")
+        assert (result.status, result.usage.calls, model.asked) == ("failed", 0, [])
+        assert result.reason.startswith("context: ")
+
+
+async def test_a_proposal_may_say_that_subtasks_answer_one_question(tmp_path: Path) -> None:
+    """Answers to it are compared and become one; it is an id, which grants nothing."""
+    views = [{"id": f"view{n}", "description": "Safe?", "answer": "choice", "choices": ["yes", "no"]} for n in (1, 2)]
+    said = proposal(*({**view, "answers": "safe"} for view in views))
+    model = Scripted(lambda prompt, _: said if prompt.step.startswith("<decompose>") else '{"answer": "yes"}')
+    result = await orchestra.run("Is it safe?", model=model, journal=tmp_path / "j.db")
+    assert (result.status, result.answer) == ("ok", "yes")
+    assert result.synthesis[0]["questions"][0]["members"] == ["view1", "view2"]
+    assert '"answers" id' in model.asked[0][0].content()
+    blank = await orchestra.decompose("Is it safe?", model=Scripted([proposal({**views[0], "answers": " "})]))
+    assert blank.graph["view1"].answers is None
+
+
+async def test_one_question_is_proposed_with_one_kind_of_answer() -> None:
+    """Answers that could not be compared are refused and repaired, not found out in the middle of the run."""
+    odd = {"description": "Safe?", "answers": "safe"}
+    said = proposal({**odd, "id": "a", "answer": "number"}, {**odd, "id": "b", "answer": "text"})
+    model = Scripted([said, LEGAL])
+    made = await orchestra.decompose("Is it safe?", model=model)
+    assert (made.repairs, made.graph.order) == (1, ("facts", "judge"))
+    assert "a, b answer 'safe' in different ways" in model.asked[1][0].content()

@@ -18,6 +18,8 @@ from orchestra.planning import Design
 from orchestra.report.mermaid import mermaid
 from orchestra.testing import Scripted
 from orchestra_agents.errors import RunDeclined
+from orchestra_agents.journal.records import Record, RunEnded
+from orchestra_agents.journal.sqlite import RunJournal
 from orchestra_topologies.catalog import TOPOLOGIES
 from orchestra_topologies.router import Topology
 
@@ -196,6 +198,47 @@ async def test_a_node_that_is_run_again_asks_nothing_twice(tmp_path: Path) -> No
     assert (state["told"], state["run"]["status"]) == ("before, x", "ok")
     assert len({(prompt.step, sampling.index) for prompt, sampling in model.asked}) == 6
     assert len(model.asked) <= asked + 1 + 6 - 5
+
+
+async def test_an_end_that_was_not_recorded_is_reached_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their checkpoint may be at the end of the run's graph when the journal is not: the answer comes from there."""
+    model, append, is_down = voter(), RunJournal.append, True
+
+    def failing(self: RunJournal, record: Record, **said: Any) -> Any:
+        nonlocal is_down
+        if isinstance(record, RunEnded) and is_down:
+            is_down = False
+            raise ConnectionError("the machine went down")
+        return append(self, record, **said)
+
+    monkeypatch.setattr(RunJournal, "append", failing)
+    node = orchestra.as_subgraph(CHAIN, model=model, journal=tmp_path / "j.db")
+    running = application(node).compile(checkpointer=InMemorySaver())
+    with pytest.raises(ConnectionError):
+        await running.ainvoke({}, thread("t"))
+    asked = len(model.asked)
+    state = await running.ainvoke(None, thread("t"))
+    assert (state["told"], state["run"]["status"], state["run"]["answer"]) == ("before, x", "ok", "x")
+    assert len(model.asked) == asked
+
+
+async def test_a_run_that_failed_is_gone_through_again_when_its_node_is(tmp_path: Path) -> None:
+    """A resumed application asks again what failed, although the run's graph had come to its end."""
+    is_down = True
+
+    def watch(record: object) -> None:
+        if isinstance(record, RunEnded) and is_down:
+            raise ConnectionError("the application's machine went down")
+
+    model = Scripted(lambda prompt, sampling: orchestra.ModelError("down") if is_down else '{"answer": "x"}')
+    hooks = orchestra.Hooks(watch=watch)
+    node = orchestra.as_subgraph(CHAIN, model=model, journal=tmp_path / "j.db", hooks=hooks)
+    running = application(node).compile(checkpointer=InMemorySaver())
+    with pytest.raises(ConnectionError):
+        await running.ainvoke({}, thread("t"))
+    is_down = False
+    state = await running.ainvoke(None, thread("t"))
+    assert (state["told"], state["run"]["status"]) == ("before, x", "ok")
 
 
 async def test_two_threads_and_two_rounds_are_runs_of_their_own(tmp_path: Path) -> None:

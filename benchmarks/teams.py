@@ -5,7 +5,7 @@
 With the simulated model, whose parameters are printed, the question is whether the sign pattern of the agent-scaling
 study comes out of its mechanism: teams help where work is parallel and a lone agent runs out of turns, and hurt where
 each step needs the one before and what agents tell one another is misread now and then (gamma below 1). A lone agent
-has ten turns, an independent one six, the others three a round. The exit status is 1 if a sign is missing. With a real
+has ten turns, an independent one five, the others three a round. The exit status is 1 if a sign is missing. With a real
 model (`--model embedded --small`) whatever it shows is printed.
 """
 
@@ -30,14 +30,14 @@ MODEL = "simulated:p=0.97,gamma=0.8,overload=0.005,seed=1"
 TEAMS = {
     "solo": "solo",
     "vote": "vote",
-    "independent": "independent:turns=6",
+    "independent": "independent:turns=5",
     "decentralized": "decentralized",
     "centralized": "centralized",
     "peers": "peers",
 }
 STUDY = ("independent", "decentralized", "centralized", "peers")
 """Teams whose sign the study tells; votes on each action are none of its architectures."""
-FULL = {"lookup": "queries=12", "craft": "steps=4"}
+FULL = {"lookup": "queries=12", "craft": "steps=5"}
 SMALL = {"lookup": "queries=3", "craft": "steps=2"}
 
 

@@ -35,7 +35,7 @@ from orchestra_agents.ledger import Budget
 from orchestra_agents.models.contract import Json, digest
 from orchestra_agents.process import Process
 from orchestra_agents.processes.catalog import make_process
-from orchestra_topologies.execution import Panel
+from orchestra_topologies.panel import Panel
 
 RESERVE = "reserve"
 """Role of the models that step in when votes fail."""

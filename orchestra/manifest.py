@@ -8,8 +8,8 @@ from dataclasses import asdict
 from orchestra.planning import Choices, Plan
 from orchestra_agents.ledger import Budget
 from orchestra_agents.models.contract import Json, digest
-from orchestra_topologies.execution import Panel
 from orchestra_topologies.graph import TaskGraph
+from orchestra_topologies.panel import Panel
 from orchestra_topologies.prompts import VERSION
 
 _FREE = frozenset({"base_url", "options", "steps", "forecast"})

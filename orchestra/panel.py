@@ -8,13 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from orchestra.planning import ModelSpec
 from orchestra_agents.errors import InputError, ModelUnavailable
 from orchestra_agents.models.contract import Model
-from orchestra_topologies.execution import Panel
+from orchestra_topologies.panel import WORKER, Panel
 
 Resolve = Callable[[str], Model]
 """Makes a model of its `provider:model` name."""
-
-WORKER = "worker"
-"""Role of everybody who has no role of his own."""
 
 
 def build_panel(spec: ModelSpec | None, *, resolve: Resolve, wanted: Iterable[str] = ()) -> Panel:

@@ -17,7 +17,7 @@ from orchestra_agents.roles.cards import RoleCard
 from orchestra_agents.tools import NO_TOOLS, Tool, Toolbox
 from orchestra_agents.verification import PYTHON, named
 from orchestra_agents.voting.ahead import LARGEST_K
-from orchestra_topologies.execution import WHOLE, Conduct, Context
+from orchestra_topologies.conduct import WHOLE, Conduct, Context
 from orchestra_topologies.graph import Subtask, TaskGraph
 from orchestra_topologies.router import Route, Thresholds, Topology, route
 from orchestra_topologies.shape import Shape, shape_of

@@ -11,7 +11,7 @@ from orchestra.coordination import Coordination, coordination_of
 from orchestra_agents.journal.records import RunStatus, SubtaskEnded
 from orchestra_agents.journal.replay import RunState, Usage
 from orchestra_agents.models.contract import Evidence, Json
-from orchestra_topologies.execution import WHOLE
+from orchestra_topologies.conduct import WHOLE
 from orchestra_topologies.graph import TaskGraph
 
 

@@ -22,7 +22,7 @@ from orchestra_agents.limit import CallLimit
 from orchestra_agents.models.contract import Model
 from orchestra_agents.models.embeddings import Embedder
 from orchestra_agents.models.names import resolve, resolve_embedder
-from orchestra_topologies.execution import Panel
+from orchestra_topologies.panel import Panel
 
 _IN_PROCESS = frozenset({"embedded", "gguf", "simulated", "scripted"})
 _FREE = _IN_PROCESS | {"ollama", "vllm", "llamacpp"}  # run at no price a call
@@ -193,5 +193,5 @@ class Session:
 
 
 def new_run_id() -> str:
-    """Return a fresh name: UTC time and four random hexadecimal digits."""
-    return f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    """Return a fresh name: UTC time and eight random hexadecimal digits, for many runs may begin in one second."""
+    return f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"

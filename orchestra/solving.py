@@ -29,7 +29,7 @@ from orchestra_agents.plain_roles import PlainRoles
 from orchestra_agents.recursion import DEPTH, SAMPLING, Recursion, Roles, Solution, check_recursion
 from orchestra_agents.sampler import Sampler
 from orchestra_agents.voting.ahead import LARGEST_K, AheadByK
-from orchestra_topologies.execution import Panel
+from orchestra_topologies.panel import Panel
 
 SHORT_TEXT = AnswerType("json", schema=canonical_json({"type": "string", "maxLength": 200}))
 """The answer of a problem whose roles are not given: a short text, counted as equal where it is word for word."""

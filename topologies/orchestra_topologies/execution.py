@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from orchestra_agents.acting import Actor, Allow, allow_nothing
+from orchestra_agents.acting import Actor
 from orchestra_agents.answers import AnswerType
-from orchestra_agents.errors import BudgetExceeded, InputError, ModelError, ModelUnavailable, OrchestraError
+from orchestra_agents.errors import BudgetExceeded, ModelError, ModelUnavailable, OrchestraError
 from orchestra_agents.journal.records import Condensed, SubtaskStarted, Verified
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import RunJournal
 from orchestra_agents.microagent import Microagent, Question
-from orchestra_agents.models.contract import Evidence, Json, Model, Prompt, Sampling, digest
+from orchestra_agents.models.contract import Json, Model, Prompt, Sampling, digest
 from orchestra_agents.models.embeddings import Embedder
 from orchestra_agents.models.window import count_tokens, most_tokens, smallest_window
-from orchestra_agents.roles.cards import RoleCard, shipped_cards
+from orchestra_agents.roles.cards import RoleCard
 from orchestra_agents.sampler import Sampler
-from orchestra_agents.tools import NO_TOOLS, Toolbox
 from orchestra_agents.verification import Verdict, Verify, named, verify
+from orchestra_topologies.conduct import NO_MEANS, PLAIN, Conduct, Means
 from orchestra_topologies.consistency import Similarity
-from orchestra_topologies.fitting import SUMMARISER, Reader, fitted
+from orchestra_topologies.fitting import Reader, fitted
 from orchestra_topologies.graph import COUPLING, Subtask, TaskGraph
 from orchestra_topologies.outcome import Cause, Outcome
+from orchestra_topologies.panel import WORKER, Panel
 from orchestra_topologies.prompts import Given, extended, repair_material, subtask_pattern, subtask_prompt
 from orchestra_topologies.router import Topology
 from orchestra_topologies.synthesis import Resolution, only_final
@@ -34,85 +34,8 @@ from orchestra_topologies.teams.selection import select
 from orchestra_topologies.teams.team import Team
 from orchestra_topologies.terms import Terms
 
-WHOLE = "<whole>"
-"""Node of one agent that answers for all subtasks; no subtask can be called so."""
-ROLES = ("arbiter", "decomposer", "judge", "lead", SUMMARISER)
-"""Roles that are there in every run, beside `worker` and those that subtasks name."""
-Context = Literal["declared", "ancestors", "layers"]
-"""What a subtask is shown: its declared inputs, all that those depend on, too, or (hybrid) all earlier layers."""
 REPAIRS = 2
 """Further attempts after a reply that cannot be used, each told what was wrong."""
-WORKER = "worker"
-"""Role of everybody who has no role of his own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """Who answers: a default list of models, and lists by role."""
-
-    default: tuple[Model, ...]
-    roles: Mapping[str, tuple[Model, ...]] = field(default_factory=dict)
-    named: Mapping[str, Model] = field(default_factory=dict)
-    """Models that single subtasks ask for by name."""
-
-    def choose(self, *, role: str | None = None, name: str | None = None) -> tuple[Model, ...]:
-        """Return the model called `name`, else those of `role`, else the default ones."""
-        if name is not None:
-            return (self.named[name],)
-        return self.roles.get(role or "", self.default)
-
-    @property
-    def evidence(self) -> Evidence:
-        """Simulated as soon as one member is."""
-        return "simulated" if any(model.evidence == "simulated" for model in self.everyone()) else "real"
-
-    def check_roles(self, used: Set[str]) -> None:
-        """Refuse models for roles that nobody has.
-
-        Raises:
-            InputError: A role is neither one of ours nor one that a subtask names.
-        """
-        known = sorted({*ROLES, *used})
-        for role in self.roles:
-            if role not in known:
-                told = f"no subtask has the role {role!r}; roles here are worker, {', '.join(known)}"
-                raise InputError("model", told)
-
-    def everyone(self) -> tuple[Model, ...]:
-        """Return every model once, in order."""
-        by_role = [model for models in self.roles.values() for model in models]
-        return tuple({id(model): model for model in [*self.default, *by_role, *self.named.values()]}.values())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conduct:
-    """How a graph is carried out, whatever its topology."""
-
-    context: Context = "declared"
-    """What a subtask is shown."""
-    fail_fast: bool = False
-    """Whether the first subtask that does not end ok cancels all others."""
-    timeout_s: float | None = None
-    """Seconds from its first call until a subtask that says nothing else has failed."""
-    window: int | None = None
-    """Tokens that a prompt and its reply may take together, where the models do not say less."""
-    consistency: float = 0.7
-    """Similarity, in [0, 1], from which on answers to one question count as consistent (AdaptOrch's theta CS)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """What agents of a run may use, all of it brought along by the user."""
-
-    cards: Mapping[str, RoleCard] = field(default_factory=shipped_cards)
-    """Role cards by role."""
-    tools: Toolbox = NO_TOOLS
-    """The tools there are; a subtask is granted those that it names."""
-    allow: Allow = allow_nothing
-    """Who allows calls that must not happen twice."""
-
-
-NO_MEANS = Means()
 
 
 @dataclass(init=False, eq=False)
@@ -154,7 +77,7 @@ class Execution:
         sampler: Sampler,
         journal: RunJournal,
         state: RunState,
-        conduct: Conduct = Conduct(),
+        conduct: Conduct = PLAIN,
         embedder: Embedder | None = None,
         means: Means = NO_MEANS,
     ) -> None:

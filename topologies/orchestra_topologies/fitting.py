@@ -19,15 +19,13 @@ from orchestra_agents.microagent import Question
 from orchestra_agents.models.contract import Model, Prompt
 from orchestra_agents.models.window import count_tokens, most_tokens
 from orchestra_agents.sections import cut
+from orchestra_topologies.panel import SUMMARISER
 from orchestra_topologies.prompts import Given, condense_prompt
 from orchestra_topologies.teams.team import SOLO
 from orchestra_topologies.terms import Terms
 
 if TYPE_CHECKING:
     from orchestra_topologies.execution import Execution
-
-SUMMARISER = "summariser"
-"""Role of the aggregators."""
 
 _LEAST = 32  # tokens below which an input says nothing
 _A_SECTION = 16  # tokens that delimit an input, about

@@ -6,7 +6,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
 from orchestra_agents.microagent import Question
-from orchestra_topologies.execution import WHOLE, Execution
+from orchestra_topologies.conduct import WHOLE
+from orchestra_topologies.execution import Execution
 from orchestra_topologies.graph import Subtask
 from orchestra_topologies.outcome import Outcome
 from orchestra_topologies.progress import Progress, TopologyGraph

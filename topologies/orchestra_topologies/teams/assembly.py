@@ -15,12 +15,14 @@ from langgraph.graph import StateGraph
 
 from orchestra_agents.acting import Actor
 from orchestra_agents.answers import AnswerType
+from orchestra_agents.errors import BudgetExceeded
 from orchestra_agents.journal.records import MessageSent, TeamEnded
 from orchestra_agents.journal.sqlite import text_key
 from orchestra_agents.microagent import Microagent, Question
 from orchestra_agents.models.contract import Json, Truth
 from orchestra_agents.sections import as_text
 from orchestra_agents.tools import Situation, Turn
+from orchestra_topologies.consistency import Alikeness
 from orchestra_topologies.fitting import Reader, fitted
 from orchestra_topologies.outcome import Cause, Outcome
 from orchestra_topologies.prompts import Given, extended, sections
@@ -68,6 +70,8 @@ class Assembly:
     """Whether a lead has no further round."""
     samples: int = 0
     """Samples that its agents drew."""
+    cut: Outcome | None = None
+    """The end of the first of its agents that was kept from its work, as by a budget that is spent."""
     outcome: Outcome | None = None
     """What the team came to, once it has."""
 
@@ -78,9 +82,14 @@ class Assembly:
 
     @property
     def is_over(self) -> bool:
-        """Whether no further round makes sense: the goal is reached, as the tools tell, or the budget is spent."""
+        """Whether no further round makes sense: the goal is reached, or the team is cut short."""
+        return self.cut is not None or self.is_reached
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the goal is reached, as the tools tell."""
         is_done = self.terms.tools.is_done
-        return self.run.stop is not None or (is_done is not None and is_done())
+        return is_done is not None and is_done()
 
     def node(self, who: str) -> str:
         """Return the name under which an agent of this team is recorded."""
@@ -90,11 +99,18 @@ class Assembly:
         """Have several agents work side by side, or one after the other where the run is serial."""
         if self.run.is_serial:
             for number in numbers:
-                await work(number)
-            return
-        async with asyncio.TaskGroup() as group:
-            for number in numbers:
-                group.create_task(work(number))
+                if self.cut is None:
+                    await work(number)
+        elif self.cut is None:
+            async with asyncio.TaskGroup() as group:
+                for number in numbers:
+                    group.create_task(work(number))
+
+    def count(self, outcome: Outcome) -> None:
+        """Take in how the work of one agent ended."""
+        self.samples += outcome.samples
+        if outcome.status == "cancelled":
+            self.cut = self.cut or outcome
 
     async def solve(
         self,
@@ -129,7 +145,7 @@ class Assembly:
         else:
             seat = Situation(turns=(), member=number - 1, members=len(self.numbers), is_divided=is_divided)
             outcome = await self.run.as_outcome(self._act(number, reader, given, wanted, seat))
-        self.samples += outcome.samples
+        self.count(outcome)
         if outcome.status == "ok" or number not in self.outputs:
             self.outputs[number] = outcome
         return outcome
@@ -183,10 +199,12 @@ class Assembly:
 
     def is_right(self, answer: Json) -> bool:
         """Whether an answer is the reference one, for simulated models only; what is not known counts as right."""
-        truth = self.question.prompt.truth
-        if truth is None or self.terms.tools:  # who acts reports on its work, which is no answer to compare
+        truth, kind = self.question.prompt.truth, self.question.answer
+        if truth is None or (self.terms.tools and not kind.votable):  # who acts tells of its work in words
             return True
-        return as_text(answer) == as_text(truth.answer)
+        if kind.problem(answer):  # a finding, in words
+            return bool(answer == as_text(truth.answer))
+        return kind.canonical(answer) == kind.canonical(truth.answer)
 
     def truth(self, given: Sequence[Given], *, most: bool = False) -> Truth | None:
         """Return what a simulated agent may know that reads `given` beside what the question reads."""
@@ -200,9 +218,7 @@ class Assembly:
 
     def failed(self) -> Outcome:
         """Return the outcome of a team none of whose agents gave an answer: the first agent's, in words."""
-        first = next(iter(self.outputs.values()), None)
-        if first is not None and first.status == "cancelled":
-            return first
+        first = self.outputs[min(self.outputs)] if self.outputs else None
         why = first.cause.message if first is not None and first.cause is not None else "nobody answered"
         code = first.cause.code if first is not None and first.cause is not None else "team"
         message = f"none of the {len(self.outputs)} agents gave an answer; the first: {why}"
@@ -212,11 +228,14 @@ class Assembly:
     async def record(self) -> None:
         """Record how the team ended, with how alike the last outputs of its agents are."""
         node = self.question.node
-        texts = [as_text(one.answer) for one in self.outputs.values() if one.status == "ok"]
         redundancy, basis = None, None
-        if len(texts) > 1:
-            alike = await self.run.similarity.of_texts(self.node("agents compared"), texts)
-            redundancy, basis = round(alike.consistency(range(len(texts))), 6), alike.basis
+        try:
+            alike = await self._alike()
+        except BudgetExceeded as error:  # a figure is no reason to lose the answer
+            self.run.notes.append(f"the agents of {node} were not compared: {error}")
+        else:
+            if alike is not None:
+                redundancy, basis = round(alike.consistency(range(len(alike.matrix))), 6), alike.basis
         record = TeamEnded(
             node=node,
             team=str(self.team),
@@ -228,11 +247,22 @@ class Assembly:
         if self.run.state.teams.get(node) != record:
             self.run.journal.append(record)
 
+    async def _alike(self) -> Alikeness | None:
+        """Return how alike the last outputs of its agents are; None with fewer than two."""
+        said = [one for _, one in sorted(self.outputs.items()) if one.status == "ok"]
+        if len(said) < 2:
+            return None
+        return await self.run.similarity.of_texts(self.node("agents compared"), [as_text(one.answer) for one in said])
+
+    def seated(self, terms: Terms, place: int) -> Terms:
+        """Return the terms of one agent of a role: the members of its panel take turns, by place from 0."""
+        return replace(terms, models=(terms.models[(self.question.offset + place) % len(terms.models)],))
+
     def _terms_of(self, number: int) -> Terms:
-        """Return the terms of one agent: a member of the panel, whose question holds the role's words already."""
-        model = self.terms.models[(self.question.offset + number - 1) % len(self.terms.models)]
+        """Return the terms of an agent that works; its question holds the role's words already."""
         card = replace(self.terms.card, words="")
-        return replace(self.terms, models=(model,), card=card, timeout_s=None, verify=None, repair=None)
+        terms = replace(self.terms, card=card, timeout_s=None, verify=None, repair=None)
+        return self.seated(terms, number - 1)
 
 
 async def acted(actor: Actor, question: Question, team: Team) -> Outcome:

@@ -35,10 +35,11 @@ async def several(run: Execution, question: Question, team: Team, terms: Terms) 
 
     Raises:
         JournalError: Something could not be recorded.
-        BudgetExceeded: Embeddings that compare its agents could pass a cap.
     """
     assembly = Assembly(run=run, question=terms.told(question), bare=question, team=team, terms=terms)
     await _app(team.name).ainvoke({"round": 0}, {"recursion_limit": _ENDLESS}, context=assembly)
+    if assembly.cut is not None:  # what some of its agents said is not what it would have said
+        return replace(assembly.cut, samples=assembly.samples)
     await assembly.record()
     return replace(assembly.outcome or assembly.failed(), samples=assembly.samples)
 

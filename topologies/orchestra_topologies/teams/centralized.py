@@ -9,6 +9,7 @@ too: the study's *hybrid*.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -18,6 +19,7 @@ from langgraph.runtime import Runtime
 from orchestra_agents.answers import AnswerType
 from orchestra_agents.microagent import Question
 from orchestra_agents.models.contract import Prompt, Truth
+from orchestra_agents.models.window import most_tokens
 from orchestra_topologies.fitting import Reader
 from orchestra_topologies.outcome import Outcome
 from orchestra_topologies.prompts import Given, extended, repair_line, sections
@@ -26,16 +28,18 @@ from orchestra_topologies.teams.prompts import (
     ASPECT,
     COORDINATE,
     FINDING,
+    NOTE_CHARACTERS,
     PLAN,
     SYNTHESISE,
     coordination_answer,
     finding_material,
     plan_answer,
 )
-from orchestra_topologies.teams.team import SOLO
+from orchestra_topologies.teams.team import BELIEVED_FROM, SOLO
+from orchestra_topologies.terms import Terms
 
 _TEXT = AnswerType()
-_BELIEVED_FROM, _EMPTY_UNTIL = 2, 3  # rounds
+_EMPTY_UNTIL = 3  # the first round after which a lead is believed where nothing was found
 
 
 def build() -> TeamGraph:
@@ -70,12 +74,12 @@ def _build(*, exchanges: bool) -> TeamGraph:
 async def _plan(state: Rounds, runtime: Runtime[Assembly]) -> Rounds:
     team = runtime.context
     count = len(team.numbers)
-    said = await _lead(team, "lead", PLAN.format(count=count), plan_answer(count))
+    said = await _lead(team, "lead", PLAN.format(count=count), plan_answer(count), notes=1 + 2 * count)
     if said.status == "ok":
         team.plan = list(said.answer["subtasks"])
     else:
         team.plan = [{"objective": ASPECT.format(number=number, count=count), "focus": ""} for number in team.numbers]
-        team.run.notes.append(f"the lead of {team.question.node} gave no usable plan; each agent took an aspect")
+        _note(team, "gave no usable plan", said, "each agent took an aspect")
     return {"round": 0}
 
 
@@ -112,13 +116,13 @@ async def _coordinate(state: Rounds, runtime: Runtime[Assembly]) -> Rounds:
         return {}
     given = team.given(team.numbers)
     node = f"lead coordinates {team.round}"
-    said = await _lead(team, node, COORDINATE, coordination_answer(len(given)), given=given)
+    said = await _lead(team, node, COORDINATE, coordination_answer(len(given)), given=given, notes=len(given))
     if said.status != "ok":
         team.is_stopped = True
-        team.run.notes.append(f"the lead of {team.question.node} did not read the findings; they stand as they are")
+        _note(team, "did not read the findings", said, "they stand as they are")
         return {}
     found = any(not one.is_missing for one in given)
-    may_stop = team.round >= (_BELIEVED_FROM if found else _EMPTY_UNTIL)
+    may_stop = team.round >= (BELIEVED_FROM if found else _EMPTY_UNTIL)
     team.is_stopped = may_stop and said.answer["verdict"] == "STOP"
     for place, guidance in enumerate(said.answer["guidance"][: len(team.plan)]):
         team.plan[place] = {**team.plan[place], "guidance": guidance}
@@ -132,9 +136,9 @@ async def _next(state: Rounds, runtime: Runtime[Assembly]) -> Literal["continue"
 async def _synthesise(state: Rounds, runtime: Runtime[Assembly]) -> Rounds:
     team = runtime.context
     given = team.given(team.numbers)
-    if all(one.is_missing for one in given):
+    if team.cut is not None or all(one.is_missing for one in given):
         return {}
-    if team.is_over and not team.question.answer.votable:  # the goal is reached: what the agents say of it stands
+    if team.is_reached and team.question.answer.kind == "text":  # what the agents say of it stands
         text = "\n\n".join(one.text for one in given if not one.is_missing)
         team.outcome = Outcome(status="ok", answer=text, selected={"by": "goal reached"})
         return {}
@@ -151,10 +155,21 @@ async def _lead(
     *,
     given: Sequence[Given] = (),
     truth: Truth | None = None,
+    notes: int = 0,
 ) -> Outcome:
-    """Return what the lead says; a reply that cannot be used is asked for again twice."""
-    node, is_last = team.node(who), answer == team.question.answer
-    terms = team.run.terms("lead", sampler=team.terms.sampler)
+    """Return what the lead says; a reply that cannot be used, but for its last one, is asked for again twice.
+
+    Args:
+        team: Whose lead it is.
+        who: Its name at this place.
+        words: What it is to do.
+        answer: The kind of answer wanted.
+        given: What it reads.
+        truth: What a simulated lead may know.
+        notes: Notes in its reply, each of which needs room; 0 for its last reply, which is the question's answer.
+    """
+    node = team.node(who)
+    terms = team.seated(team.run.terms("lead", sampler=team.terms.sampler), 0)
 
     def asked(given: Sequence[Given], problem: str = "") -> Question:
         read = [*sections(given), *repair_line(problem), words]
@@ -163,10 +178,26 @@ async def _lead(
     def prompt(given: Sequence[Given], problem: str) -> Prompt:
         return asked(given, problem).prompt
 
+    if notes:
+        terms = await _roomy(team, terms, prompt(given, ""), notes * NOTE_CHARACTERS // 2)
     reader = Reader(node=node, purpose=words, terms=terms, asks=asked)
-    if is_last:
-        outcome = await team.run.read(reader, given, SOLO)
-    else:
+    if notes:
         outcome = await team.run.read_until_usable(reader, given, answer, prompt)
-    team.samples += outcome.samples
+    else:
+        outcome = await team.run.read(reader, given, SOLO)
+    team.count(outcome)
     return outcome
+
+
+async def _roomy(team: Assembly, terms: Terms, prompt: Prompt, tokens: int) -> Terms:
+    """Return the terms of a lead whose reply has room for `tokens`, or half its window."""
+    window = await team.run.window_of(terms.models, most_tokens(prompt) + tokens)
+    room = tokens if window is None else min(tokens, window // 2)
+    return replace(terms, sampling=replace(terms.sampling, max_tokens=max(terms.sampling.max_tokens, room)))
+
+
+def _note(team: Assembly, what: str, said: Outcome, instead: str) -> None:
+    """Tell the user that the lead was of no use, and what was done instead; a team cut short goes on without."""
+    if team.cut is None:
+        why = f" ({said.cause.message})" if said.cause is not None else ""
+        team.run.notes.append(f"the lead of {team.question.node} {what}{why}; {instead}")

@@ -1,8 +1,7 @@
 """Independent: several agents solve the whole question apart; code puts their answers together.
 
 Texts stand one under the other, each under its agent's name; nobody reads or checks them (agent-scaling study, section
-2). Answers that can be counted cannot be concatenated, so there the one that most agents gave stands, the first of
-equals.
+2). Any other answer cannot be concatenated, so there the one that most agents gave stands, the first of equals.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ async def _solve(state: Rounds, runtime: Runtime[Assembly]) -> Rounds:
 
 async def _join(state: Rounds, runtime: Runtime[Assembly]) -> Rounds:
     team = runtime.context
-    if team.question.answer.votable:
+    if team.question.answer.kind != "text":
         team.outcome = plurality(team, team.numbers)
         return {}
     said = [one for one in team.given(team.numbers) if not one.is_missing]

@@ -26,6 +26,8 @@ SOLO_TRIES = 3
 """Replies of a lone agent that may be flagged before its subtask fails."""
 MOST_AGENTS = 2_000
 """Most agents of one team."""
+BELIEVED_FROM = 2
+"""The first round after which a lead that has enough is believed."""
 _NAMES = f"auto, {', '.join(get_args(TeamName)[:-1])} or {get_args(TeamName)[-1]}"
 
 
@@ -154,14 +156,16 @@ class Team:
 
     @property
     def calls(self) -> int:
-        """Calls it makes at least, where its agents have no tools."""
+        """Calls it makes, where its agents have no tools, no reply is discarded, and a lead stops as soon as it may."""
         match self.name:
             case "independent":
                 return self.option("agents")
             case "decentralized":
                 return self.option("agents") * self.option("rounds")
             case "centralized" | "peers":
-                return 2 + self.option("agents")
+                rounds = min(self.option("rounds"), BELIEVED_FROM)
+                reads = rounds if self.option("rounds") > rounds else rounds - 1
+                return 1 + rounds * self.option("agents") + reads + 1
             case "tree":
                 fan_in, depth = self.option("fan_in"), self.option("depth")
                 return self.spec.agents if self.join == "model" else int(fan_in**depth)
@@ -179,14 +183,14 @@ class Team:
         return AheadByK(self.k, max_votes=CAP_FACTOR * self.k * rounds)
 
     def __str__(self) -> str:
-        if self.k is not None:
-            return f"vote(k={self.k})"
         if self.select is not None:
             return f"solo({self.select} of {self.samples})"
-        if not self.is_several:
-            return self.name
-        said = [f"{name}={self.option(name)}" for name in _OPTIONS[self.name] if name != "turns" and self.option(name)]
-        return f"{self.name}({', '.join(said + ([f'join={self.join}'] if self.join else []))})"
+        asked = dict(self.spec.options)  # turns are of no account without tools, so they are told where asked for
+        said = [f"k={self.k}"] if self.k is not None else []
+        said += [f"{name}={self.option(name)}" for name in _OPTIONS[self.name] if name != "turns" and self.option(name)]
+        said += [f"join={self.join}"] if self.join else []
+        said += [f"turns={asked['turns']}"] if "turns" in asked else []
+        return f"{self.name}({', '.join(said)})" if said else self.name
 
 
 SOLO = Team("solo")

@@ -3,6 +3,8 @@
 OrchestraError
 ├── InputError                what the user gave is wrong: which field, what is allowed
 ├── ModelUnavailable          a model cannot be used here: an extra, weights or a key is missing
+├── ToolsUnavailable          a server of tools cannot be used here
+├── ToolFailed                a server of tools reported an error instead of a result, or ended
 ├── JournalError              a journal cannot be used as asked (its `code` says how)
 │   ├── UnknownRun            no run of that name stands in the journal
 │   ├── RunOwned              another live process is working on the run
@@ -50,6 +52,18 @@ class ModelUnavailable(OrchestraError):
     """A model cannot be used on this machine; the message names the command or setting that helps."""
 
     code = "model.unavailable"
+
+
+class ToolsUnavailable(OrchestraError):
+    """A server of tools cannot be used on this machine; the message says what is missing or what went wrong."""
+
+    code = "tools.unavailable"
+
+
+class ToolFailed(OrchestraError):
+    """A server of tools reported an error instead of a result, or ended; an agent observes it."""
+
+    code = "tool.failed"
 
 
 class JournalError(OrchestraError):

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from orchestra_agents.errors import InputError
-from orchestra_agents.mcp_tools import ToolsUnavailable, mcp_tools
+from orchestra_agents.errors import InputError, ToolsUnavailable
+from orchestra_agents.mcp_tools import mcp_tools
 from orchestra_agents.tools import Observation, Tool, Toolbox, ToolLimits
 
 SERVER = [sys.executable, str(Path(__file__).with_name("mcp_server.py"))]

@@ -130,7 +130,7 @@ def _parse_yaml(text: str, name: str) -> Json:
         mark = error.problem_mark or error.context_mark
         line = f"line {mark.line + 1} is" if mark else "is"
         raise InputError(name, f"{line} not YAML: {' '.join(filter(None, (error.context, error.problem)))}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(name, f"is not YAML that can be used: {' '.join(str(error).split())}") from error
 
 

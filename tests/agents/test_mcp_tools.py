@@ -137,7 +137,7 @@ async def test_a_huge_result_is_cut() -> None:
 
 async def test_a_message_past_all_bounds_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """A message larger than what is read at most is an error, and so is every later call."""
-    monkeypatch.setattr("orchestra_agents.mcp_tools._MESSAGE_BYTES", 100_000)
+    monkeypatch.setattr("orchestra_agents._server_process._MESSAGE_BYTES", 100_000)
     async with shop() as tools:
         seen = await _call(tools["huge"], characters=1_000_000)
         assert seen.status == "error"

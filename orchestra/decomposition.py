@@ -72,8 +72,8 @@ class Caps:
 CAPS = Caps()
 
 
-def _proposal(caps: Caps) -> dict[str, Json]:
-    """Return the schema of a model's proposal. Only the user grants what is not in it."""
+def _proposal(caps: Caps, tools: Sequence[str]) -> dict[str, Json]:
+    """Return the schema of a model's proposal: what is not in it only the user grants; of `tools` it may take some."""
     ids = {"type": "array", "items": {"type": "string", "maxLength": 40}, "maxItems": 8}
     subtask = {
         "type": "object",
@@ -86,6 +86,7 @@ def _proposal(caps: Caps) -> dict[str, Json]:
             "coupling": {"enum": ["none", "weak", "strong", "critical"]},
             "estimated_tokens": {"type": "integer", "minimum": 1},
             "answers": {"type": "string", "maxLength": 40},
+            **({"tools": {"type": "array", "items": {"enum": list(tools)}, "maxItems": len(tools)}} if tools else {}),
         },
         "required": ["id", "description", "answer", "choices", "depends_on", "coupling", "estimated_tokens"],
         "additionalProperties": False,
@@ -109,6 +110,8 @@ Add a dependency only where an answer is really needed, so that work can go on s
 subtasks whose answers are the task's answer; every other one must be needed by somebody.
 Where two or more subtasks answer the same question independently, give them the same "answers" id: their answers, all \
 of one kind, are then compared and become one. Leave "answers" out everywhere else."""
+
+_TOOLS = 'Under "tools" name those of the tools above that a subtask needs; it may use no others.'
 
 _INSTRUCTIONS: dict[Instruction, str] = {
     "general": f"""You split a task into subtasks that separate workers can answer.
@@ -201,13 +204,14 @@ async def propose(plan: Plan, terms: Terms, sampler: Sampler) -> Decomposition:
             problem = f"the reply could not be used ({decision.flag or decision.reason})"
             continue
         try:
-            graph = _graph(str(plan.task), plan.context, decision.answer)
+            graph = _graph(plan, decision.answer)
         except InputError as error:
             problem = str(error)
             continue
         reason = f"the model proposed {len(graph)} subtasks{left_out}"
         return Decomposition(graph=graph, reason=reason, repairs=attempt)
-    single = TaskGraph([{"id": "task", "description": str(plan.task)}], context=plan.context)
+    alone = {"id": "task", "description": str(plan.task), "tools": list(plan.tools.tools)}
+    single = TaskGraph([alone], context=plan.context)
     reason = f"one subtask, because no proposal was a legal graph after {repairs} repairs: {problem}{left_out}"
     return Decomposition(graph=single, reason=reason, repairs=repairs)
 
@@ -223,8 +227,15 @@ class _Asker:
         """Return the question, with as much of the context as is given."""
         node = f"{NODE} {attempt}"
         instruction = _INSTRUCTIONS["software" if self.plan.decomposer == "software" else "general"]
-        prompt = _prompt(str(self.plan.task), context, instruction, problem, node)
-        answer = AnswerType("json", schema=canonical_json(_proposal(CAPS)))
+        tools = self.plan.tools.tools
+        material = [data_section(context, kind="context")] if context else []
+        if tools:
+            listed = "\n".join(f"{tool.name}: {tool.description}" for tool in tools.values())
+            material += [data_section(listed, kind="tools"), _TOOLS]
+        if problem:
+            material.append(f"Your last proposal was refused: {problem}. Give a corrected one.")
+        prompt = _prompt("\n\n".join([*material, f"The task:\n{self.plan.task}"]), instruction, node)
+        answer = AnswerType("json", schema=canonical_json(_proposal(CAPS, list(tools))))
         return self.terms.told(Question(node=node, prompt=prompt, answer=answer))
 
     async def fitted(self, problem: str, attempt: int) -> str:
@@ -269,17 +280,15 @@ async def _tokens(models: Sequence[Model], prompt: Prompt) -> int:
     return max([await count_tokens(model, prompt) for model in models])
 
 
-def _prompt(text: str, context: str, instruction: str, problem: str, node: str) -> Prompt:
-    material = f"{data_section(context, kind='context')}\n\n" if context else ""
-    repair = f"Your last proposal was refused: {problem}. Give a corrected one.\n\n" if problem else ""
-    messages = (Message("system", instruction), Message("user", f"{material}{repair}The task:\n{text}"))
+def _prompt(request: str, instruction: str, node: str) -> Prompt:
+    messages = (Message("system", instruction), Message("user", request))
     return Prompt(messages=messages, step=f"{node}|{digest(Prompt(messages=messages).rendered())}")
 
 
-def _graph(text: str, context: str, proposal: dict[str, Any]) -> TaskGraph:
+def _graph(plan: Plan, proposal: dict[str, Any]) -> TaskGraph:
     final = proposal.get("final", ())
-    subtasks = [_subtask(one) | {"final": one["id"] in final} for one in proposal["subtasks"]]
-    graph = TaskGraph(subtasks, goal=text, context=context)
+    subtasks = [_subtask(one, list(plan.tools.tools)) | {"final": one["id"] in final} for one in proposal["subtasks"]]
+    graph = TaskGraph(subtasks, goal=str(plan.task), context=plan.context)
     CAPS.check(graph)
     for question, members in questions(graph).items():
         if len({graph[one].answer for one in members}) > 1:
@@ -296,7 +305,7 @@ def _graph(text: str, context: str, proposal: dict[str, Any]) -> TaskGraph:
     return graph
 
 
-def _subtask(proposed: dict[str, Any]) -> dict[str, Json]:
+def _subtask(proposed: dict[str, Any], tools: list[str]) -> dict[str, Json]:
     kind, choices = proposed["answer"], list(dict.fromkeys(proposed["choices"]))
     answer: Json = {"choice": choices} if kind == "choice" and len(choices) > 1 else kind
     return {
@@ -307,6 +316,7 @@ def _subtask(proposed: dict[str, Any]) -> dict[str, Json]:
         "coupling": proposed["coupling"],
         "estimated_tokens": proposed["estimated_tokens"],
         "answers": proposed.get("answers", "").strip() or None,
+        "tools": [name for name in tools if name in proposed.get("tools", tools)],
     }
 
 

@@ -11,7 +11,9 @@ import pytest
 import orchestra
 from orchestra.testing import Scripted
 from orchestra_agents.errors import ContextExceeded, ManifestChanged
+from orchestra_agents.journal.records import Decomposed, Record
 from orchestra_agents.journal.replay import RunState
+from orchestra_agents.tools import tool
 
 
 def proposal(*subtasks: dict[str, object]) -> str:
@@ -349,3 +351,33 @@ async def test_one_question_is_proposed_with_one_kind_of_answer() -> None:
     made = await orchestra.decompose("Is it safe?", model=model)
     assert (made.repairs, made.graph.order) == (1, ("facts", "judge"))
     assert "a, b answer 'safe' in different ways" in model.asked[1][0].content()
+
+
+async def test_a_model_may_grant_fewer_tools_than_the_user_and_never_others() -> None:
+    """Of the tools that the user brought a proposal may name some for a subtask; leaving them out means all of them."""
+
+    @tool(effects="none")
+    async def search(words: str) -> str:
+        """Search."""
+        return words
+
+    @tool(effects="none")
+    async def read(page: int) -> int:
+        """Read a page."""
+        return page
+
+    plain = {"answer": "text", "choices": [], "depends_on": [], "coupling": "none", "estimated_tokens": 1}
+    one = {"id": "a", "description": "A"} | plain
+    model = Scripted(
+        [
+            proposal(one | {"tools": ["delete_all"]}),
+            proposal(one | {"tools": ["read"]}, plain | {"id": "b", "description": "B", "depends_on": ["a"]}),
+            '{"done": true, "answer": "x"}',
+        ]
+    )
+    records: list[Record] = []
+    hooks = orchestra.Hooks(watch=records.append)
+    await orchestra.run("Do two things", model=model, tools=[search, read], hooks=hooks)
+    [made] = [record for record in records if isinstance(record, Decomposed)]
+    assert [one.get("tools") for one in made.graph["subtasks"]] == [["read"], ["search", "read"]]
+    assert made.repairs == 1

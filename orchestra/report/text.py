@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from orchestra.coordination import Coordination
 from orchestra.planning import Design
 from orchestra.result import RunResult
 from orchestra.solved import Solved
@@ -58,6 +60,7 @@ def result_view(result: RunResult) -> RenderableType:
         Text.assemble(("status  ", "bold"), result.status),
         *(Text.assemble(("cause   ", "bold"), _cause(cause)) for cause in result.causes[:_MOST_ROWS]),
         *(Text.assemble(("note    ", "bold"), note) for note in result.notes),
+        *(Text.assemble(("team    ", "bold"), line) for line in _coordination(result.coordination)),
         *closing_lines(result),
     )
 
@@ -74,6 +77,28 @@ def closing_lines(result: RunResult | Solved) -> list[Text]:
         Text.assemble(("usage   ", "bold"), took),
         Text.assemble(("run     ", "bold"), f"{result.run_id}, answered by {kind}, recorded in {result.journal}"),
     ]
+
+
+def _coordination(found: Coordination) -> Iterator[str]:
+    """Yield what coordination took, where agents told one another something or acted, and what it is worth."""
+    if found.messages or found.actions or found.redundancy is not None:
+        said = [f"{found.turns} turns, {found.messages} messages"]
+        if found.redundancy is not None:
+            said.append(f"redundancy {found.redundancy:.2f} ({found.redundancy_basis})")
+        if found.actions:
+            said.append("actions " + ", ".join(f"{count} {status}" for status, count in sorted(found.actions.items())))
+        if found.unproductive_share:
+            said.append(f"{found.unproductive_share * 100:.0f} % of the tokens unproductive")
+        yield ", ".join(said)
+    if found.overhead_percent is not None:
+        figures = {
+            "overhead": (found.overhead_percent, "{:+.0f} %"),
+            "efficiency": (found.efficiency, "{:.3f}"),
+            "failure ratio": (found.failure_ratio, "{:.2f}"),
+            "absorption": (found.absorption, "{:.2f}"),
+        }
+        known = [f"{name} {form.format(value)}" for name, (value, form) in figures.items() if value is not None]
+        yield f"beside one agent: {', '.join(known)}"
 
 
 def _wired(result: RunResult) -> str:

@@ -93,7 +93,7 @@ def _tests(shape: Shape, thresholds: Thresholds) -> Iterator[_Test]:
         "one_subtask",
         "single",
         shape.subtasks == 1,
-        "there is 1 subtask, so one agent does it",
+        "there is 1 subtask, so there is nothing to wire",
         f"there are {shape.subtasks} subtasks",
     )
     yield _Test(

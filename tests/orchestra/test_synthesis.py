@@ -238,3 +238,19 @@ def _after(count: int) -> Callable[[object], None]:
             raise _Stop
 
     return watch
+
+
+async def test_answers_that_others_read_are_weighed_by_them(tmp_path: Path) -> None:
+    """A question within the graph is not arbitrated: who reads its answers is shown them all."""
+    last = {"id": "z", "description": "Z", "answer": CHOICE, "depends_on": ["r0", "r1"]}
+    model = panel({"r0": "yes", "r1": "no", "z": "no"})
+    result = await run([*members(2), last], model, tmp_path, topology="auto")
+    assert (result.status, result.answer, result.reroutes) == ("ok", "no", 0)
+    assert {node for node in asked(model) if node.startswith("<arbitrate")} == set()
+
+
+def test_a_question_is_not_called_like_another_subtask() -> None:
+    """Question and subtask would be one part of the answer, and one of the two lost."""
+    graph = orchestra.TaskGraph([*members(2), {"id": "verdict", "description": "V"}])
+    with pytest.raises(orchestra.InputError, match=r"subtasks\[r0\].answers: 'verdict' is the id of another subtask"):
+        orchestra.plan(graph)

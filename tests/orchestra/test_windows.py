@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 import orchestra
 from orchestra.testing import Scripted
 from orchestra_agents.models.contract import estimate_tokens
-from orchestra_topologies.fitting import cut, grouped, shares
+from orchestra_agents.sections import cut
+from orchestra_topologies.fitting import grouped, shares
 from orchestra_topologies.prompts import Given
 from orchestra_topologies.router import Topology
 
@@ -197,3 +198,28 @@ def test_groups_hold_everything_in_order_and_no_more_than_fits(texts: list[str],
     assert "".join(one.text for group in groups for one in group) == "".join(texts)
     assert all(len(group) == 1 or sum(len(one.text) for one in group) <= room for group in groups)
     assert all(groups)
+
+
+async def test_aggregators_that_do_not_condense_are_not_asked_for_ever(tmp_path: Path) -> None:
+    """Where a level says as much as it read, what it says is cut, and the run says so."""
+
+    class Verbose(Scripted):
+        """Says as much as it may, in words that take fewer tokens than we estimate."""
+
+        window = 1024
+
+        async def sample(self, prompt: orchestra.Prompt, sampling: orchestra.Sampling, count: int = 1) -> list[Any]:
+            text = "abcdef" * sampling.max_tokens
+            usage = orchestra.TokenUsage(input_tokens=1, output_tokens=sampling.max_tokens)
+            return [orchestra.Completion(text=text, usage=usage)] * count
+
+    inputs = [{"id": f"s{place}", "description": "S"} for place in range(6)]
+    last = {"id": "z", "description": "Z", "depends_on": [one["id"] for one in inputs]}
+    choices = orchestra.Choices(topology="hybrid", max_tokens=256)
+    plan = orchestra.plan(
+        orchestra.TaskGraph([*inputs, last]), model=Verbose([]), choices=choices, budget=orchestra.Budget(calls=200)
+    )
+    result = await orchestra.run(plan, journal=tmp_path / "j.db")
+    assert result.status == "ok"
+    assert result.usage.calls < 60
+    assert "was cut" in result.condensed[0]["reason"]

@@ -1,15 +1,20 @@
 """Checking an answer by something that can tell: the exit status of a program, or a Python function.
 
 A command is run without a shell, in a process group of its own that is killed as a whole when it ends, when its time or
-output is up, and when the run is cancelled. It gets the answer on standard input, and `{file}` in an argument stands
-for the path of a file that holds it. Variables that look like credentials are not passed on. This is no sandbox: what
-the command does, it does with the user's rights.
+output is up, and when the run is cancelled; what has left that group (`setsid`) cannot be killed, and is not waited
+for. It gets the answer on standard input, and `{file}` in an argument stands for the path of a file that holds it.
+Variables that look like credentials are not passed on. This is no sandbox: what the command does, it does with the
+user's rights.
+
+A function is called in a thread of its own. No thread can be killed: one whose time is up, or whose run is cancelled,
+is left behind, and nobody waits for it, not even the end of the program.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import inspect
 import os
 import re
@@ -17,6 +22,7 @@ import shlex
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +40,7 @@ PYTHON = "python:"
 
 _SECRET = re.compile(r"(?i)(key|token|secret|password|credential)s?$|^(aws|ssh)_")
 _SHOWN = 200
-_CHUNK = 4096
 _PATIENCE_S = 0.5
-_POLL_S = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +104,7 @@ def check_runnable(verify: Verify) -> None:
 
 
 async def verify(check: Verify, answer: Json, *, limits: VerifyLimits = LIMITS) -> Verdict:
-    """Return what `check` says of `answer`; a check that breaks, hangs or floods does not pass.
+    """Return what `check` says of `answer`; a check that breaks, hangs, floods or says nothing does not pass.
 
     Args:
         check: The command or function.
@@ -108,108 +112,164 @@ async def verify(check: Verify, answer: Json, *, limits: VerifyLimits = LIMITS) 
         limits: What the check may take.
 
     Raises:
-        InputError: A function returned neither a bool nor a text.
+        InputError: The command line cannot be split into a program and its arguments.
     """
     if isinstance(check, str):
         return await _run(parse_command(check), answer, limits)
     try:
-        async with asyncio.timeout(limits.seconds):
-            said = check(answer) if inspect.iscoroutinefunction(check) else await asyncio.to_thread(check, answer)
+        async with asyncio.timeout(limits.seconds) as limit:
+            said = check(answer) if inspect.iscoroutinefunction(check) else await _in_thread(check, answer)
             if inspect.isawaitable(said):
                 said = await said
-    except TimeoutError:
-        return Verdict(False, f"not done within {limits.seconds:g} s")
     except Exception as error:  # noqa: BLE001 - the boundary to the user's code: whatever it raises is its verdict
-        return Verdict(False, f"{type(error).__name__}: {_last_line(str(error))}".rstrip(": "))
-    if not isinstance(said, bool | str):
-        raise InputError("verify", f"{named(check)} must return True, False or what is wrong, got {shown(said)}")
-    return Verdict(said is True, "" if said is True else _last_line(str(said)) if said else "refused")
+        return Verdict(False, f"not done within {limits.seconds:g} s") if limit.expired() else _broken(error)
+    match said:
+        case Verdict():
+            return said
+        case bool():
+            return Verdict(said, "" if said else "refused")
+        case str():
+            return Verdict(False, _last_line(said) or "refused")
+    return Verdict(False, f"{named(check)} must return True, False or what is wrong, got {shown(said)}")
+
+
+async def _in_thread(check: Callable[[Json], object], answer: Json) -> object:
+    """Return what `check` returns, or as a verdict what it raises.
+
+    The event loop's own threads are waited for when the loop is closed and when the program ends; this one is not.
+    """
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+    said: asyncio.Future[object] = loop.create_future()
+
+    def tell(result: object) -> None:
+        if not said.done():
+            said.set_result(result)
+
+    def work() -> None:
+        try:
+            result = context.run(check, answer)
+        except BaseException as error:  # noqa: BLE001 - the thread's boundary: sys.exit() and pytest.fail() must be told, too
+            result = _broken(error)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants to know any more
+            loop.call_soon_threadsafe(tell, result)
+
+    threading.Thread(target=work, name="orchestra-verify", daemon=True).start()
+    return await said
+
+
+def _broken(error: BaseException) -> Verdict:
+    return Verdict(False, f"{type(error).__name__}: {_last_line(str(error))}".rstrip(": "))
+
+
+class _Program(asyncio.SubprocessProtocol):
+    """What a program writes, and how it goes, as asyncio tells of it."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.output = bytearray()
+        self.is_settled, self.is_silent = asyncio.Event(), asyncio.Event()
+        self.is_ended, self.is_closed = asyncio.Event(), asyncio.Event()
+
+    @property
+    def is_flood(self) -> bool:
+        """Whether more was written than is allowed; the rest is read, so that writers may end, but not kept."""
+        return len(self.output) > self.most
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Keep what was written, as far as it is allowed."""
+        self.output += data[: self.most + 1 - len(self.output)]
+        if self.is_flood:
+            self.is_settled.set()
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        """Note that nobody can write any more."""
+        if fd == 1:
+            self.is_silent.set()
+
+    def process_exited(self) -> None:
+        """Note that the program itself has ended; others may go on, and hold its pipes open."""
+        self.is_ended.set()
+        self.is_settled.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the program has ended and all its pipes are closed."""
+        self.is_closed.set()
 
 
 async def _run(arguments: Sequence[str], answer: Json, limits: VerifyLimits) -> Verdict:
     text = (answer if isinstance(answer, str) else canonical_json(answer)).encode("utf-8", "replace")
     with _as_file(arguments, text) as command:
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True,
-                env={name: value for name, value in os.environ.items() if not _SECRET.search(name)},
-            )
+            transport, program = await _start(command, limits.output_bytes)
         except OSError as error:
             return Verdict(False, f"cannot be started: {error.strerror or error}")
         try:
+            stdin = _stdin(transport)
+            stdin.write(text)
+            stdin.close()  # once all is written; a program need not read what it is given
             async with asyncio.timeout(limits.seconds):
-                output, is_whole = await _talk(process, text, limits.output_bytes)
-                if not is_whole:
-                    return Verdict(False, f"wrote more than {limits.output_bytes:,} bytes")
-                await _ended(process)
-                status = process.returncode or 0
+                await program.is_settled.wait()
         except TimeoutError:
             return Verdict(False, f"not done within {limits.seconds:g} s")
         finally:
-            await _end(process)
-    told = _last_line(output.decode("utf-8", "replace"))
+            await _end(transport, program)
+    if program.is_flood:
+        return Verdict(False, f"wrote more than {limits.output_bytes:,} bytes")
+    status = transport.get_returncode() or 0
+    told = _last_line(program.output.decode("utf-8", "replace"))
     detail = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
     return Verdict(status == 0, f"{detail}: {told}" if told else detail)
 
 
-async def _talk(process: asyncio.subprocess.Process, text: bytes, most: int) -> tuple[bytes, bool]:
-    """Hand over the answer and return the output, and whether it is the whole of it; reads until the program ends."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    writing = asyncio.create_task(_hand_over(process.stdin, text))
-    reading = asyncio.create_task(_read(process.stdout, most))
-    ended = asyncio.create_task(_ended(process))
+async def _start(command: Sequence[str], most: int) -> tuple[asyncio.SubprocessTransport, _Program]:
+    """Start a program; one that is being started when the run is cancelled is ended like any other.
+
+    Left to itself, asyncio would kill the program without its group, and wait for pipes that others hold open.
+    """
+    starting = asyncio.ensure_future(
+        asyncio.get_running_loop().subprocess_exec(
+            lambda: _Program(most),
+            *command,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            env={name: value for name, value in os.environ.items() if not _SECRET.search(name)},
+        )
+    )
     try:
-        await asyncio.wait({reading, ended}, return_when=asyncio.FIRST_COMPLETED)
-        if not reading.done():  # it ended, and something it left behind may hold the pipe open
-            _kill(process)
-        output = await reading
-        return output, len(output) <= most
-    finally:
-        for task in (writing, reading, ended):
-            task.cancel()
-        await asyncio.wait({writing, reading, ended})
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError):
+            await _end(*await starting)
+        raise
 
 
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    """Return once the program itself has ended; asyncio's own wait is for its pipes, which others may hold open."""
-    while process.returncode is None:  # noqa: ASYNC110 - asyncio has no event for it
-        await asyncio.sleep(_POLL_S)
+async def _end(transport: asyncio.SubprocessTransport, program: _Program) -> None:
+    """Kill the program with all that it started, read what they wrote, and close the pipes to them.
 
-
-async def _read(reader: asyncio.StreamReader, most: int) -> bytes:
-    """Return what comes until the end, or until it is more than `most` bytes."""
-    output = bytearray()
-    while len(output) <= most and (chunk := await reader.read(_CHUNK)):
-        output += chunk
-    return bytes(output)
-
-
-async def _hand_over(stdin: asyncio.StreamWriter, text: bytes) -> None:
-    with contextlib.suppress(ConnectionError):  # a program need not read what it is given
-        stdin.write(text)
-        await stdin.drain()
-        stdin.close()
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill the program with all that it started, and wait for its end."""
-    _kill(process)
-    assert process.stdout is not None
-    with contextlib.suppress(TimeoutError):  # what left the group may hold the pipe open: it is not waited for
-        async with asyncio.timeout(_PATIENCE_S):
-            while await process.stdout.read(_CHUNK):  # asyncio sees no end of a process before that of its pipes
-                pass
-            await process.wait()
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
+    What left the group may hold the pipes open: it is waited for a moment only.
+    """
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(transport.get_pid(), signal.SIGKILL)
+    try:
+        await _moment(program.is_ended, program.is_silent)
+    finally:
+        if _stdin(transport).get_write_buffer_size():
+            _stdin(transport).abort()  # else it would stay open until somebody has read the rest
+        transport.close()
+    await _moment(program.is_closed)  # asyncio closes pipes in turns of the loop, which may end with this check
+
+
+async def _moment(*events: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE_S):
+            for event in events:
+                await event.wait()
+
+
+def _stdin(transport: asyncio.SubprocessTransport) -> asyncio.WriteTransport:
+    stdin = transport.get_pipe_transport(0)
+    assert isinstance(stdin, asyncio.WriteTransport)
+    return stdin
 
 
 @contextlib.contextmanager

@@ -43,6 +43,8 @@ SecondsOption = Annotated[float | None, typer.Option("--budget-seconds", help="N
 EXIT_CODES = {"ok": 0, "failed": 1, "budget": 3, "undecided": 5, "interrupted": 5, "running": 0}
 """What each status of a run means to the shell."""
 
+_CHUNK = 4096
+
 
 def journal_path(given: Path | None) -> Path:
     """Return the journal to use: the one asked for, else the user's own in the platform's state folder."""
@@ -107,6 +109,32 @@ async def until_signal(start: Callable[[], Coroutine[Any, Any, T]], session: Ses
             if not caught:
                 raise
             return None, caught
+
+
+async def read_line(descriptor: int) -> str:
+    """Return the next line of a terminal, what there is of it at the end of the input, "" where there is nothing.
+
+    Signals and everything else in the event loop go on meanwhile, and nothing is left behind when the wait is
+    cancelled: a thread in `input()` would have to be waited for.
+    """
+    loop, read = asyncio.get_running_loop(), bytearray()
+    is_whole: asyncio.Future[None] = loop.create_future()
+
+    def more() -> None:
+        try:
+            chunk = os.read(descriptor, _CHUNK)
+        except OSError:  # the terminal is gone
+            chunk = b""
+        read.extend(chunk)
+        if (not chunk or b"\n" in chunk) and not is_whole.done():
+            is_whole.set_result(None)
+
+    loop.add_reader(descriptor, more)
+    try:
+        await is_whole
+    finally:
+        loop.remove_reader(descriptor)
+    return read.decode("utf-8", "replace")
 
 
 def print_json(value: Json) -> None:

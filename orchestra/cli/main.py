@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import io
-import signal
-import sys
-from collections.abc import Sequence
-from importlib.metadata import EntryPoint
-from typing import Annotated, Literal
+try:
+    import importlib.metadata
+    import io
+    import signal
+    import sys
+    from collections.abc import Sequence
+    from importlib.metadata import EntryPoint
+    from typing import Annotated, Literal
 
-import typer
-from typer.exceptions import TyperException
+    import typer
+    from typer.exceptions import TyperException
 
-from orchestra_agents.errors import InputError, JournalError, ModelError, ModelUnavailable
-from orchestra_agents.tracing import configure_logging
+    from orchestra_agents.errors import InputError, JournalError, ModelError, ModelUnavailable
+    from orchestra_agents.tracing import configure_logging
+except KeyboardInterrupt:  # importing is a good part of a short command's life, and nothing has been begun yet
+    raise SystemExit(130) from None
 
 COMMANDS = "orchestra.commands"
 """Entry-point group of third-party sub-commands: each a Typer application or a function."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from orchestra.cli.common import (
     make_budget,
     make_session,
     print_json,
+    read_line,
     stop,
     until_signal,
 )
@@ -148,13 +148,14 @@ def _carry_out(start: Start, run: _Run, *, as_json: bool) -> None:
 
     with run.progress:
         result, caught = asyncio.run(until_signal(lambda: _unless_declined(start(watch), run), run.session))
-    result = result or _stored(run)
+    result = result or result_of(run.run_id, _state(run), run.session.path)
     if as_json:
         print_json(result.as_dict())
     else:
         Console(highlight=False).print(result_view(result))
     if result.status in ("budget", "undecided", "interrupted"):
         resume = f"go on with: orchestra resume {run.run_id} --journal {shlex.quote(str(result.journal))}"
+        resume += " --approve" if result.status == "interrupted" and _is_unapproved(run) else ""
         resume += " and a larger --budget-..." if result.status == "budget" else ""
         run.progress.console.print(resume, soft_wrap=True, markup=False)
     stop(128 + caught if caught else EXIT_CODES[result.status])
@@ -169,10 +170,15 @@ async def _unless_declined(running: Coroutine[Any, Any, RunResult], run: _Run) -
         return None
 
 
-def _stored(run: _Run) -> RunResult:
-    """Return what the journal says of a run that a signal or a person stopped."""
+def _state(run: _Run) -> RunState:
+    """Return what the journal says of a run that was stopped."""
     with Journal(run.session.path, "read") as journal:
-        return result_of(run.run_id, RunState.of(journal.entries(run.run_id)), journal.path)
+        return RunState.of(journal.entries(run.run_id))
+
+
+def _is_unapproved(run: _Run) -> bool:
+    approval = _state(run).approval
+    return approval is not None and approval.status != "granted"
 
 
 @dataclass(slots=True)
@@ -206,14 +212,18 @@ def _check_terminal(approve: bool) -> None:
 def _approver(progress: RunProgress) -> Approve:
     """Return what shows the plan and asks whether to go on."""
 
-    def approve(graph: TaskGraph, made: Design) -> bool:
-        progress.console.print(plan_view(graph, made))
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)  # so that Ctrl-C ends the question, too
+    async def approve(graph: TaskGraph, made: Design) -> bool:
+        console = progress.console
+        console.print(plan_view(graph, made))
         with progress.paused():
+            console.print("Run it? [y/N] ", end="", markup=False)
+            reply = ""
             try:
-                return progress.console.input("Run it? [y/N] ", markup=False).strip().lower() in ("y", "yes")
-            except (EOFError, KeyboardInterrupt):
-                return False
+                reply = await read_line(sys.stdin.fileno())
+            finally:
+                if not reply.endswith("\n"):  # a signal, or the end of the input: nobody else ends this line
+                    console.print()
+        return reply.strip().lower() in ("y", "yes")
 
     return approve
 

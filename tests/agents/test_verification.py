@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -67,18 +71,93 @@ async def test_what_a_program_leaves_behind_is_killed_with_it() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert time.monotonic() - began < 10
-    assert _sleeping("27.1828") == 0
+    assert _sleepers("27.1828") == []
 
 
-def _sleeping(marker: str) -> int:
-    """Return how many processes sleep for so long."""
-    found = 0
+@pytest.mark.parametrize("turns", range(1, 8))
+async def test_a_program_that_is_being_started_is_killed_with_its_group(turns: int) -> None:
+    """The run may be cancelled in any turn of the event loop: nothing is left, and nobody waits for it."""
+    task = asyncio.create_task(verify("sh -c 'sleep 27.1832 & sleep 27.1832'", "x"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    until = time.monotonic() + 2
+    while turns > 1 and len(_sleepers("27.1832")) < 2 and time.monotonic() < until:
+        time.sleep(0.01)  # noqa: ASYNC251 - the program gets ahead while the event loop stands still
+    task.cancel()
+    began = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 10)
+    assert time.monotonic() - began < 5
+    assert _sleepers("27.1832") == []
+
+
+def _sleepers(marker: str) -> list[int]:
+    """Return the processes that sleep for so long."""
+    found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            found += (folder / "cmdline").read_bytes().split(b"\0")[:2] == [b"sleep", marker.encode()]
+            if (folder / "cmdline").read_bytes().split(b"\0")[:2] == [b"sleep", marker.encode()]:
+                found.append(int(folder.name))
         except OSError:
             continue
     return found
+
+
+ALONE = """
+import asyncio, time
+from orchestra_agents.verification import VerifyLimits, verify
+
+def hung(answer):
+    print("called", flush=True)
+    time.sleep(60)
+
+print(asyncio.run(verify({check}, "x", limits=VerifyLimits(seconds={seconds}))), flush=True)
+"""
+"""A program that makes one check and ends; `check` and `seconds` are filled in."""
+
+
+def _alone(check: str, seconds: float) -> subprocess.Popen[str]:
+    """Start the program, where Python complains of everything that it was left to clean up."""
+    command = [sys.executable, "-X", "dev", "-c", ALONE.format(check=check, seconds=seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(
+    ("ending", "verdict"),
+    [
+        ("echo done; exit 0", Verdict(True, "exit status 0: done")),
+        ("echo done; exit 3", Verdict(False, "exit status 3: done")),
+        ("exec sleep 27.1829", Verdict(False, "not done within 3 s")),
+    ],
+)
+def test_a_program_is_judged_by_its_own_end(ending: str, verdict: Verdict) -> None:
+    """What it detached may hold its pipes open, and live on: it is not waited for, and the pipes are closed."""
+    check = repr(f"sh -c 'setsid sleep 27.1830 & sleep 0.3; sleep 27.1829 & {ending}'")
+    with _alone(check, 3) as program:
+        out, err = program.communicate(timeout=30)
+    detached = _sleepers("27.1830")
+    for pid in detached:
+        os.kill(pid, signal.SIGKILL)
+    assert (out, err) == (f"{verdict}\n", "")
+    assert (len(detached), _sleepers("27.1829")) == (1, [])
+
+
+async def test_an_answer_that_nobody_reads_does_not_keep_the_pipe_open() -> None:
+    """What a program detached may hold the unread answer, too."""
+    script = "import subprocess, sys; subprocess.Popen(['sleep', '27.1831'], start_new_session=True)"
+    began = time.monotonic()
+    assert await verify(f'{sys.executable} -c "{script}"', "x" * 5_000_000) == Verdict(True, "exit status 0")
+    detached = _sleepers("27.1831")
+    for pid in detached:
+        os.kill(pid, signal.SIGKILL)
+    assert len(detached) == 1
+    assert time.monotonic() - began < 4
+
+
+def test_a_program_that_goes_on_silently_is_waited_for() -> None:
+    """The end of its output is not its own end."""
+    with _alone(repr("sh -c 'exec >&- 2>&-; sleep 0.5; exit 4'"), 5) as program:
+        assert program.communicate(timeout=30) == (f"{Verdict(False, 'exit status 4')}\n", "")
 
 
 async def test_credentials_are_not_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +183,22 @@ def raising(answer: Any) -> bool:
     raise ValueError("no number\nin it")
 
 
+def impatient(answer: Any) -> bool:
+    raise TimeoutError("the database")
+
+
+def leaving(answer: Any) -> bool:
+    sys.exit("no more")
+
+
+def silent(answer: Any) -> Any:
+    return None
+
+
+async def counting(answer: Any) -> Any:
+    return 1
+
+
 @pytest.mark.parametrize(
     ("check", "verdict"),
     [
@@ -112,6 +207,10 @@ def raising(answer: Any) -> bool:
         (lambda answer: "too short", Verdict(False, "too short")),
         (awaited, Verdict(True, "")),
         (raising, Verdict(False, "ValueError: in it")),
+        (impatient, Verdict(False, "TimeoutError: the database")),
+        (leaving, Verdict(False, "SystemExit: no more")),
+        (lambda answer: next(iter(())), Verdict(False, "StopIteration")),
+        (lambda answer: time.sleep(1), Verdict(False, "not done within 0.4 s")),
         (slow, Verdict(False, "not done within 0.4 s")),
     ],
 )
@@ -120,10 +219,39 @@ async def test_a_function_says_true_or_what_is_wrong(check: Verify, verdict: Ver
     assert await verify(check, "x", limits=QUICK) == verdict
 
 
-async def test_a_function_that_says_nothing_is_a_mistake_not_a_verdict() -> None:
-    """A forgotten return must not pass, and must not count as a wrong answer either."""
-    with pytest.raises(InputError, match="must return True, False or what is wrong, got None"):
-        await verify(lambda answer: None, "x")  # type: ignore[arg-type,return-value]
+@pytest.mark.parametrize(("check", "got"), [(silent, "None"), (counting, "1")])
+async def test_a_function_that_says_something_else_does_not_pass(check: Verify, got: str) -> None:
+    """A forgotten return fails the answer, and says why; it is not the end of the run."""
+    told = f"python:{__name__}:{named(check).rpartition(':')[2]} must return True, False or what is wrong, got {got}"
+    assert await verify(check, "x") == Verdict(False, told)
+
+
+async def test_a_function_sees_the_context_of_the_run() -> None:
+    """Context variables reach the function's thread."""
+    who = contextvars.ContextVar("who", default="nobody")
+    who.set("the run")
+    assert await verify(lambda answer: who.get() == "the run", "x") == Verdict(True, "")
+
+
+def test_a_function_whose_time_is_up_is_not_waited_for() -> None:
+    """Neither the event loop nor the end of the program waits for its thread."""
+    began = time.monotonic()
+    with _alone("hung", 0.5) as program:
+        out, err = program.communicate(timeout=30)
+    assert (out, err) == (f"called\n{Verdict(False, 'not done within 0.5 s')}\n", "")
+    assert time.monotonic() - began < 10
+
+
+def test_ctrl_c_ends_a_program_whose_function_hangs() -> None:
+    """A run that is cancelled leaves the function's thread behind, too."""
+    with _alone("hung", 60) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "called\n"
+        began = time.monotonic()
+        program.send_signal(signal.SIGINT)
+        out, err = program.communicate(timeout=30)
+    assert (out, err.splitlines()[-1]) == ("", "KeyboardInterrupt")
+    assert time.monotonic() - began < 10
 
 
 def test_names_and_refusals() -> None:

@@ -1,6 +1,6 @@
 """An agent with tools: one that reads and one with an effect, which is allowed call by call.
 
-Run it with a model's name, `python examples/tools.py openai:gpt-4.1-mini`; the embedded one answers without its tools.
+Run it with a model's name, `python examples/tools.py openai:gpt-4.1-mini`; without one it is simulated.
 """
 
 import asyncio
@@ -52,4 +52,4 @@ async def main(model: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "embedded"))
+    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "simulated:seed=1"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shlex
+import sys
 import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from orchestra.cli.common import (
     make_budget,
     make_session,
     print_json,
+    read_line,
     stop,
     until_signal,
 )
@@ -226,10 +228,8 @@ def _person(progress: DriveProgress) -> Callable[[Question, str], Coroutine[Any,
     async def ask(question: Question, how_it_stands: str) -> str | None:
         progress.console.print(question.content(), markup=False)
         progress.console.print(how_it_stands, markup=False)
-        try:
-            return await asyncio.to_thread(progress.console.input, "Answer (empty stops): ") or None
-        except EOFError:
-            return None
+        progress.console.print("Answer (empty stops): ", end="", markup=False)
+        return (await read_line(sys.stdin.fileno())).rstrip("\r\n") or None
 
     return ask
 

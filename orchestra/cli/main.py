@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 try:
+    import gc
     import importlib.metadata
     import io
     import signal
@@ -14,7 +15,7 @@ try:
     import typer
     from typer.exceptions import TyperException
 
-    from orchestra_agents.errors import InputError, JournalError, ModelError, ModelUnavailable
+    from orchestra_agents.errors import InputError, JournalError, ModelError, ModelUnavailable, ToolsUnavailable
     from orchestra_agents.tracing import configure_logging
 except KeyboardInterrupt:  # importing is a good part of a short command's life, and nothing has been begun yet
     raise SystemExit(130) from None
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     code = _main(list(sys.argv[1:] if arguments is None else arguments))
     if arguments is None:  # all is said and recorded: a late Ctrl-C must not change what the shell is told
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        gc.freeze()  # the interpreter looks at every object as it ends, which would take half a second
     sys.exit(code)
 
 
@@ -78,7 +80,7 @@ def _main(arguments: list[str]) -> int:
         code = make_app(arguments)(arguments, standalone_mode=False, prog_name="orchestra")
     except TyperException as error:
         return _refuse(error.format_message())
-    except (InputError, JournalError, ModelUnavailable) as error:
+    except (InputError, JournalError, ModelUnavailable, ToolsUnavailable) as error:
         return _refuse(str(error))
     except ModelError as error:
         sys.stderr.write(f"orchestra: {error.code}: {error}\n")

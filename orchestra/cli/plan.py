@@ -22,8 +22,17 @@ from orchestra.report.text import plan_view
 from orchestra.session import Session
 from orchestra_agents.errors import InputError, ModelError
 from orchestra_agents.models.contract import Json
+from orchestra_agents.roles.cards import load_cards, shipped_cards
 from orchestra_agents.voting.ahead import LARGEST_K
 from orchestra_topologies.graph import TaskGraph
+
+TeamOption = Annotated[
+    str,
+    typer.Option(
+        help="auto, solo, vote, independent, decentralized, centralized, peers or tree; NAME:option=value for options."
+    ),
+]
+RolesOption = Annotated[Path | None, typer.Option("--roles", help="Folder of role cards in place of those that ship.")]
 
 
 def plan_command(
@@ -32,10 +41,11 @@ def plan_command(
     ],
     model: ModelOption = None,
     topology: Annotated[str, typer.Option(help="auto, single, sequential, parallel, hierarchical or hybrid.")] = "auto",
-    team: Annotated[str, typer.Option(help="auto, solo or vote.")] = "auto",
+    team: TeamOption = "auto",
     k: Annotated[str | None, typer.Option("--k", help="Margin of the votable subtasks, or auto.")] = None,
     decomposer: DecomposerOption = None,
     context: ContextOption = None,
+    roles: RolesOption = None,
     base_url: BaseUrlOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the plan to this file; `run` executes exactly it.")
@@ -45,7 +55,7 @@ def plan_command(
 ) -> None:
     """Show shape, route and reason. Spends nothing when given a graph file."""
     asked = {"topology": topology, "team": team, "k": k}
-    plan = planned(task, model, asked, decomposer=decomposer, context=context or ())
+    plan = planned(task, model, asked, decomposer=decomposer, context=context or (), roles=roles)
     plan = replace(plan, base_url=base_url or plan.base_url)
     graph = plan.task
     if isinstance(graph, str):
@@ -80,6 +90,7 @@ def planned(
     *,
     decomposer: str | None = None,
     context: Sequence[Path] = (),
+    roles: Path | None = None,
 ) -> Plan:
     """Return the plan that command-line arguments describe; what they say overrides a plan file.
 
@@ -89,6 +100,7 @@ def planned(
         asked: Choices by name; what is None or `auto` was not asked for.
         decomposer: An instruction, or a graph file.
         context: Text files that a task in words may use.
+        roles: A folder of role cards.
 
     Raises:
         InputError: An argument is wrong.
@@ -100,6 +112,10 @@ def planned(
         plan = replace(plan, decomposer=decomposer if is_named else Path(decomposer))
     if context:
         plan = replace(plan, context="\n\n".join(map(_text, context)))
+    if roles is not None:
+        shipped = shipped_cards()
+        cards = {role: card for role, card in load_cards(roles).items() if shipped.get(role) != card}
+        plan = replace(plan, roles=cards)
     given = {name: value for name, value in asked.items() if value not in (None, "auto")}
     if "k" in given:
         given["k"] = parse_k(str(given["k"]))

@@ -33,19 +33,21 @@ from orchestra.cli.common import (
     until_signal,
 )
 from orchestra.cli.drive import resume_drive_command
-from orchestra.cli.plan import planned
+from orchestra.cli.plan import RolesOption, TeamOption, planned
+from orchestra.cli.tools import AllowOption, EffectsOption, McpOption, ToolsOption, bringing
 from orchestra.planning import Design, Plan
 from orchestra.report.progress import RunProgress
 from orchestra.report.text import plan_view, result_view, stderr_console
 from orchestra.result import RunResult, result_of
-from orchestra.running import Approve, Hooks, resume_graph
+from orchestra.running import AllowEffects, Approve, Hooks, resume_graph
 from orchestra.running import run as run_plan
 from orchestra.session import Session, new_run_id
+from orchestra_agents.acting import Effect
 from orchestra_agents.errors import InputError, RunDeclined
 from orchestra_agents.journal.records import Condensed, Decomposed, Record, Routed
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import Journal
-from orchestra_agents.models.contract import Json
+from orchestra_agents.models.contract import Json, canonical_json
 from orchestra_agents.tracing import log_record
 from orchestra_topologies.graph import TaskGraph
 
@@ -66,7 +68,7 @@ def run_command(
     task: Annotated[str, typer.Argument(metavar="FILE|TEXT|PLAN", help="A task graph, a plan, or the task in words.")],
     model: ModelOption = None,
     topology: Annotated[str, typer.Option(help="auto, single, sequential, parallel, hierarchical or hybrid.")] = "auto",
-    team: Annotated[str, typer.Option(help="auto, solo or vote.")] = "auto",
+    team: TeamOption = "auto",
     k: Annotated[str | None, typer.Option("--k", help="Margin of the votable subtasks, or auto.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the run's samples.")] = None,
     temperature: Annotated[float | None, typer.Option("--temperature", help="Sampling temperature, 0 to 2.")] = None,
@@ -81,6 +83,11 @@ def run_command(
     embedding: Annotated[str | None, typer.Option("--embedding", help="provider:model that compares texts.")] = None,
     decomposer: DecomposerOption = None,
     context: ContextOption = None,
+    roles: RolesOption = None,
+    tools: ToolsOption = None,
+    mcp: McpOption = None,
+    effects: EffectsOption = None,
+    allow_effects: AllowOption = False,
     base_url: BaseUrlOption = None,
     journal: JournalOption = None,
     run_id: Annotated[str | None, typer.Option("--run-id", help="Name of the run; an existing one is resumed.")] = None,
@@ -93,12 +100,13 @@ def run_command(
     asked: dict[str, Json] = {"topology": topology, "team": team, "k": k, "seed": seed, "fail_fast": fail_fast or None}
     asked |= {"temperature": temperature, "max_tokens": max_tokens}
     asked |= {"timeout_s": timeout, "window": window, "embedding": embedding}
-    plan = planned(task, model, asked, decomposer=decomposer, context=context or ())
+    plan = planned(task, model, asked, decomposer=decomposer, context=context or (), roles=roles)
     plan = replace(plan, budget=budget.or_else(plan.budget), base_url=base_url or plan.base_url)
     _check_terminal(approve)
     progress, name = RunProgress(stderr_console()), run_id or new_run_id()
     session = make_session(journal, None, None)
-    hooks = Hooks(accept_change=accept_change)
+    hooks = Hooks(accept_change=accept_change, allow_effects=_allower(progress, approve, allow_effects))
+    brought = bringing(tools, mcp, effects)
     shown = _PlanShown(plan, progress.console, k=k, is_quiet=json_ or approve)
 
     def start(told: Callable[[Record], None]) -> Coroutine[Any, Any, RunResult]:
@@ -106,8 +114,13 @@ def run_command(
             shown.watch(record)
             told(record)
 
-        approver = _approver(progress) if approve else None
-        return run_plan(plan, session=session, run_id=name, approve=approver, hooks=replace(hooks, watch=watch))
+        async def running() -> RunResult:
+            approver = _approver(progress) if approve else None
+            async with brought.toolbox() as box:
+                watched = replace(hooks, watch=watch)
+                return await run_plan(plan, session=session, run_id=name, approve=approver, tools=box, hooks=watched)
+
+        return running()
 
     _carry_out(start, _Run(name, session, progress), as_json=json_)
 
@@ -120,6 +133,10 @@ def resume_command(
     budget_usd: UsdOption = None,
     budget_seconds: SecondsOption = None,
     base_url: BaseUrlOption = None,
+    tools: ToolsOption = None,
+    mcp: McpOption = None,
+    effects: EffectsOption = None,
+    allow_effects: AllowOption = False,
     approve: Annotated[bool, typer.Option("--approve", help="Ask, where the run waits for an approval.")] = False,
     json_: JsonOption = False,
 ) -> None:
@@ -132,11 +149,14 @@ def resume_command(
     _check_terminal(approve)
     session, progress = make_session(journal, None, base_url), RunProgress(stderr_console())
     approver = _approver(progress) if approve else None
-    _carry_out(
-        lambda told: resume_graph(run_id, session=session, budget=budget, approve=approver, hooks=Hooks(watch=told)),
-        _Run(run_id, session, progress),
-        as_json=json_,
-    )
+    allowed, brought = _allower(progress, approve, allow_effects), bringing(tools, mcp, effects)
+
+    async def resuming(told: Callable[[Record], None]) -> RunResult:
+        hooks = Hooks(watch=told, allow_effects=allowed)
+        async with brought.toolbox() as box:
+            return await resume_graph(run_id, session=session, budget=budget, approve=approver, tools=box, hooks=hooks)
+
+    _carry_out(resuming, _Run(run_id, session, progress), as_json=json_)
 
 
 def _carry_out(start: Start, run: _Run, *, as_json: bool) -> None:
@@ -213,19 +233,38 @@ def _approver(progress: RunProgress) -> Approve:
     """Return what shows the plan and asks whether to go on."""
 
     async def approve(graph: TaskGraph, made: Design) -> bool:
-        console = progress.console
-        console.print(plan_view(graph, made))
-        with progress.paused():
-            console.print("Run it? [y/N] ", end="", markup=False)
-            reply = ""
-            try:
-                reply = await read_line(sys.stdin.fileno())
-            finally:
-                if not reply.endswith("\n"):  # a signal, or the end of the input: nobody else ends this line
-                    console.print()
-        return reply.strip().lower() in ("y", "yes")
+        progress.console.print(plan_view(graph, made))
+        return await _asked(progress, "Run it? [y/N] ")
 
     return approve
+
+
+def _allower(progress: RunProgress, approve: bool, allow_all: bool) -> AllowEffects:
+    """Return who allows calls that must not happen twice: everybody, a person on the terminal, or nobody."""
+    if allow_all or not approve:
+        return allow_all
+    one_at_a_time = asyncio.Lock()  # there is one terminal
+
+    async def allow(effect: Effect) -> bool:
+        again = ", which may have happened already," if effect.is_repeated else ""
+        call = f"{effect.tool} {canonical_json(effect.arguments)}"
+        async with one_at_a_time:
+            return await _asked(progress, f"{effect.node} wants to call{again} {call}. Allow it? [y/N] ")
+
+    return allow
+
+
+async def _asked(progress: RunProgress, question: str) -> bool:
+    """Return whether somebody on the terminal says yes."""
+    console, reply = progress.console, ""
+    with progress.paused():
+        console.print(question, end="", markup=False)
+        try:
+            reply = await read_line(sys.stdin.fileno())
+        finally:
+            if not reply.endswith("\n"):  # a signal, or the end of the input: nobody else ends this line
+                console.print()
+    return reply.strip().lower() in ("y", "yes")
 
 
 def _hint(k: str | None, graph: TaskGraph, console: Console) -> None:

@@ -23,10 +23,22 @@ from orchestra_agents.errors import InputError, UnknownRun
 from orchestra_agents.journal.chain import ChainState
 from orchestra_agents.journal.collect import collect
 from orchestra_agents.journal.lock import RunLock
-from orchestra_agents.journal.records import ProblemSolved, ProblemSplit, RunEnded, SubtaskEnded
+from orchestra_agents.journal.records import (
+    ProblemSolved,
+    ProblemSplit,
+    RunEnded,
+    SubtaskEnded,
+    TeamEnded,
+    ToolCalled,
+    ToolObserved,
+    Verified,
+)
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import Journal
 from orchestra_agents.models.contract import Json
+
+_DECISIONS = (SubtaskEnded, TeamEnded, ToolCalled, ToolObserved, Verified, ProblemSplit, ProblemSolved)
+"""The records that `show --json` lists."""
 
 
 def runs_command(journal: JournalOption = None, json_: JsonOption = False) -> None:
@@ -218,8 +230,8 @@ def _chain_row(journal: Journal, run_id: str) -> dict[str, Json]:
 
 def _decisions(journal: Journal, run_id: str) -> Iterator[dict[str, Json]]:
     for entry in journal.entries(run_id):
-        if isinstance(entry.record, SubtaskEnded | ProblemSplit | ProblemSolved):
-            yield {"seq": entry.seq, **entry.record.model_dump(mode="json")}
+        if isinstance(entry.record, _DECISIONS):
+            yield {"seq": entry.seq, "kind": entry.record.kind, **entry.record.model_dump(mode="json")}
 
 
 def _status(ended: RunEnded | None, journal: Path, run_id: str) -> str:

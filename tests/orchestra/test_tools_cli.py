@@ -20,7 +20,7 @@ from orchestra_agents.tools import tool
 async def ping(host: str, *, key: str) -> str:
     """Ping a host."""
     with open("pinged.txt", "a") as file:
-        file.write(f"{key}\\\\n")
+        file.write(f"{key}\\n")
     return f"pong {host}"
 '''
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from orchestra.cli.common import JsonOption, print_json
+from orchestra.cli.forecast_team import team_command
 from orchestra_agents.errors import InputError
 from orchestra_agents.voting import law
 from orchestra_agents.voting.ahead import LARGEST_K
@@ -17,6 +18,7 @@ TARGET = 0.95
 """Wanted reliability of a run that says nothing else."""
 
 forecast_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+forecast_app.command("team")(team_command)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""The budget model: what a team, a topology and a vote are worth and cost, before anything is spent."""

@@ -26,7 +26,11 @@ def manifest_of(plan: Plan, panel: Panel) -> dict[str, Json]:
         "choices": asdict(plan.choices),
         "prompts": VERSION,
         "base_url": plan.base_url,
-        **({"tools": {one["name"]: digest(one) for one in plan.tools.spec()}} if plan.tools else {}),
+        **(
+            {"tools": {name: digest([tool.spec(), tool.effects]) for name, tool in plan.tools.tools.items()}}
+            if plan.tools
+            else {}
+        ),
         **plan.roles_dict(),
         **plan.text_dict(),
     }

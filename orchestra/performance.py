@@ -16,6 +16,7 @@ from langgraph.types import interrupt
 from orchestra.decomposition import ROLE, propose
 from orchestra.planning import Design, Plan, design
 from orchestra.result import graph_of
+from orchestra_agents.acting import in_doubt
 from orchestra_agents.errors import BudgetExceeded, RunDeclined
 from orchestra_agents.journal.records import Approval, Routed, RunStatus, Synthesised
 from orchestra_agents.journal.sqlite import RunJournal
@@ -140,12 +141,15 @@ class Performance(Execution):
         return [resolution.as_dict() for resolution in self.resolutions.values()]
 
     def told(self) -> list[str]:
-        """Return the notes in order, without those that a pass over the graph repeats of an earlier one."""
+        """Return the notes in order, without those that a pass over the graph repeats of an earlier one.
+
+        Calls whose effect is in doubt come last, those of earlier attempts included.
+        """
         told: list[str] = []
         for start, end in pairwise([0, *self._passes, len(self.notes)]):
             before = set(self.notes[:start])
             told += [note for note in self.notes[start:end] if note not in before]
-        return told
+        return told + in_doubt(self.state)
 
     def tell(self, verdict: Verdict) -> None:
         """Note what the user should know about how the answer came about."""

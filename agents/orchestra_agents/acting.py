@@ -16,12 +16,14 @@ from orchestra_agents.actions import ActionType, is_done
 from orchestra_agents.answers import AnswerType
 from orchestra_agents.errors import ContextExceeded
 from orchestra_agents.journal.records import ToolCalled, ToolObserved
+from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import RunJournal, text_key
 from orchestra_agents.json_schema import shown
+from orchestra_agents.ledger import Cost
 from orchestra_agents.microagent import Decision, Microagent, Question
 from orchestra_agents.models.contract import Json, Prompt, Truth, canonical_json, digest
 from orchestra_agents.sections import cut, data_section
-from orchestra_agents.tools import Observation, Situation, Tool, Toolbox, Turn
+from orchestra_agents.tools import Observation, Situation, Toolbox, Turn, refused
 
 MOST_SHOWN = 20
 """Most of its own turns that an agent is shown (agent-scaling study, section 2)."""
@@ -48,7 +50,7 @@ class Effect:
 
 
 Allow = Callable[[Effect], Awaitable[bool]]
-"""Asked before a call of a tool with effects `once`; anything but True refuses it."""
+"""Asked before a call of a tool with effects `once`; anything but True refuses it; its errors end the attempt."""
 Asks = Callable[[Sequence[str], AnswerType], Question]
 """Puts a question: material that is to be read before its words, and the kind of answer wanted."""
 Fits = Callable[[Prompt], Awaitable[bool]]
@@ -66,6 +68,27 @@ async def allow_nothing(effect: Effect) -> bool:
 async def fits_always(prompt: Prompt) -> bool:
     """Send prompts of any length."""
     return True
+
+
+def in_doubt(state: RunState) -> list[str]:
+    """Return what the user should know of calls with effects `once` that were begun and not seen to end.
+
+    Args:
+        state: What the journal says, over all attempts at the run.
+    """
+    seen = state.observed
+    return [
+        _doubt(call)
+        for key, call in state.calls.items()
+        if call.effects == "once" and (call.repeats or key not in seen or seen[key].status == "refused")
+    ]
+
+
+def _doubt(call: ToolCalled) -> str:
+    told = f"{call.node} called {call.tool} and was stopped before it was seen to end: it may have happened"
+    if call.repeats:
+        return f"{told}, and was called again with the same key {call.key}"
+    return f"{told}, with the key {call.key}, and was not called again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +117,6 @@ class Actor:
         tools: What it was granted.
         journal: The run's writing end.
         allow: Who allows calls of tools with effects `once`.
-        note: Told what the user should know.
         fits: Whether a prompt fits; where one does not, earlier turns are left out and observations cut.
     """
 
@@ -102,7 +124,6 @@ class Actor:
     tools: Toolbox
     journal: RunJournal
     allow: Allow = allow_nothing
-    note: Callable[[str], None]
     fits: Fits = fits_always
 
     async def act(
@@ -157,9 +178,9 @@ class Actor:
                 return question
             if len(kept) > 1:
                 kept = kept[-(len(kept) // 2) :]
-            elif kept and len(kept[0].observation.text) > _LEAST:
-                seen = kept[0].observation
-                kept = [replace(kept[0], observation=replace(seen, text=cut(seen.text, len(seen.text) // 2)))]
+            elif kept and (size := len(kept[0].observation.text)) > _LEAST:
+                seen = turns[-1].observation  # whole, so that what is left out is counted from its full length
+                kept = [replace(turns[-1], observation=replace(seen, text=cut(seen.text, size // 2)))]
             else:
                 raise ContextExceeded(f"{question.node} takes more than its window, tools and latest turn included")
 
@@ -191,9 +212,9 @@ class Actor:
         if recorded is not None:
             text = self.journal.journal.blob(recorded.text)
             return Observation(status=recorded.status, text=text, size=recorded.size)
+        name, arguments = (action["tool"], action["arguments"]) if isinstance(action, dict) else (str(action), None)
         started = loop.time()
-        name = action["tool"] if isinstance(action, dict) else str(action)
-        observation = await self._carried_out(question.node, asked, name, action, key)
+        observation = await self._carried_out(question.node, asked, name, arguments, key)
         record = ToolObserved(
             node=question.node,
             input=asked,
@@ -207,27 +228,25 @@ class Actor:
         self.journal.append(record, text=observation.text)
         return observation
 
-    async def _carried_out(self, node: str, asked: str, name: str, action: Json, key: str) -> Observation:
+    async def _carried_out(self, node: str, asked: str, name: str, arguments: Json, key: str) -> Observation:
         tool = self.tools.tools.get(name)
         if tool is None:
-            granted = ", ".join(self.tools.tools)
-            return Observation(status="refused", text=f"no tool called {shown(name)} is granted; granted: {granted}")
-        arguments = action["arguments"]
+            return refused(f"no tool called {shown(name)} is granted; granted: {', '.join(self.tools.tools)}")
         if problem := tool.problem(arguments):
-            return Observation(status="refused", text=problem)
+            return refused(problem)
         before = self.agent.sampler.state.calls.get(key)
         repeats = 0 if before is None else before.repeats + 1
-        if tool.effects == "once" and not await self._is_allowed(node, tool, arguments, key, is_repeated=repeats > 0):
-            return Observation(status="refused", text=f"{name} has effects that the user did not allow")
-        if repeats and tool.effects == "once":
-            told = f"{node} called {name} when the run was stopped; it may have happened then"
-            self.note(f"{told}, and was called again with the same key {key}")
-        called = ToolCalled(
+        call = ToolCalled(
             node=node, input=asked, tool=name, arguments=arguments, effects=tool.effects, key=key, repeats=repeats
         )
-        self.journal.append(called)
+        if tool.effects == "once" and not await self._is_allowed(call):
+            return refused(f"{name} has effects that the user did not allow")
+        self.agent.sampler.check_room(Cost())  # whoever allows it may take longer than the run has
+        self.journal.append(call)
         return await self.agent.sampler.in_time(tool.call(arguments, key))
 
-    async def _is_allowed(self, node: str, tool: Tool, arguments: Json, key: str, *, is_repeated: bool) -> bool:
-        effect = Effect(node=node, tool=tool.name, arguments=arguments, key=key, is_repeated=is_repeated)
+    async def _is_allowed(self, call: ToolCalled) -> bool:
+        effect = Effect(
+            node=call.node, tool=call.tool, arguments=call.arguments, key=call.key, is_repeated=call.repeats > 0
+        )
         return await self.allow(effect) is True

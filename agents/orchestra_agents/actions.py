@@ -40,6 +40,8 @@ class ActionType(AnswerType):
     def read(self, text: str) -> Json:
         """Return the action that a reply gives, under the key `answer` or as it is.
 
+        Words that end the work are read as `final` reads a reply: without outer white space, or out of their fence.
+
         Raises:
             RedFlag: `unparsable`, on any deviation from the two forms of an action; nothing is repaired.
         """
@@ -50,6 +52,8 @@ class ActionType(AnswerType):
         action = reply["answer"] if isinstance(reply, dict) and list(reply) == ["answer"] else reply
         if problem := self.problem(action):
             raise RedFlag("unparsable", problem)
+        if is_done(action) and not self.final.votable:
+            return {**action, "answer": self.final.read(action["answer"])}
         return action
 
     def problem(self, value: Json) -> str | None:

@@ -16,6 +16,8 @@ from orchestra_agents.models.contract import Json, canonical_json
 
 _SIZES = ("minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum")
 
+_MOST_PARTS = 10_000
+_VALUES = ("default", "const", "enum", "examples")  # what stands there is no schema
 _ROOM = 8
 """Levels of nesting that are kept free for whatever a value will stand in."""
 
@@ -120,14 +122,18 @@ def inlined(schema: dict[str, Any], field: str) -> dict[str, Any]:
         field: Whose schema it is, for the error.
 
     Raises:
-        InputError: A definition refers to itself, or is not there.
+        InputError: A definition refers to itself, or is not there, or all of it is too large.
 
     >>> inlined({"$defs": {"A": {"type": "integer"}}, "properties": {"a": {"$ref": "#/$defs/A"}}}, "tool")
     {'properties': {'a': {'type': 'integer'}}}
     """
-    definitions = schema.get("$defs", {})
+    definitions, left = schema.get("$defs", {}), _MOST_PARTS
 
     def copied(value: Any, within: tuple[str, ...]) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:  # definitions that name one another twice grow without bound
+            raise InputError(field, f"must have at most {_MOST_PARTS:,} parts, definitions written out")
         if isinstance(value, list):
             return [copied(one, within) for one in value]
         if not isinstance(value, dict):
@@ -142,6 +148,8 @@ def inlined(schema: dict[str, Any], field: str) -> dict[str, Any]:
         return {
             key: {name: copied(one, within) for name, one in item.items()}
             if key == "properties"
+            else item
+            if key in _VALUES
             else copied(item, within)
             for key, item in value.items()
             if key not in ("$defs", "title")

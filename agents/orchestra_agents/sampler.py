@@ -66,7 +66,7 @@ class Sampler:
         return other
 
     def on_first_call(self, tell: Callable[[], None]) -> None:
-        """Have `tell` called once, when the next call of this sampler, or of one made of it, has its turn."""
+        """Have `tell` called once, when the next call of this sampler, or of one made of it, or work in time begins."""
         self._tell = [tell]
 
     def member(self, place: int) -> Model:
@@ -145,6 +145,8 @@ class Sampler:
             BudgetExceeded: Time is up.
         """
         self._ledger.start()
+        if self._tell:
+            self._tell.pop()()
         try:
             async with asyncio.timeout(self._ledger.seconds_left()) as deadline:
                 return await work

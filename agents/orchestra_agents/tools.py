@@ -15,6 +15,9 @@ from typing import Any, Literal, TypeAlias, get_args, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
+from pydantic_core import SchemaError
+from pydantic_core.core_schema import TaggedUnionSchema
 
 from orchestra_agents.errors import InputError
 from orchestra_agents.json_schema import inlined, mismatch, schema_problem, shown
@@ -28,7 +31,9 @@ Invoke: TypeAlias = "Callable[[dict[str, Json], str], Awaitable[Json]]"
 """Carries out a call, given its arguments and its key, which is the same whenever the same call is repeated."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_WANTED = "must be a list of tools, each made by orchestra_agents.tools.tool or an adapter"
 _KEY = "key"
+_GIVEN = "given_"  # before the names of parameters where pydantic has names of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +50,11 @@ class ToolLimits:
     """Of what it returns that are kept and shown, at least 100; the beginning and the end of more."""
 
     def __post_init__(self) -> None:
-        if not self.seconds > 0:
-            raise InputError("limits.seconds", f"must be a number above 0, got {shown(self.seconds)}")
-        if not self.characters >= 100:
-            raise InputError("limits.characters", f"must be an integer of at least 100, got {shown(self.characters)}")
+        seconds, characters = self.seconds, self.characters
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+            raise InputError("limits.seconds", f"must be a number above 0, got {shown(seconds)}")
+        if isinstance(characters, bool) or not isinstance(characters, int) or characters < 100:
+            raise InputError("limits.characters", f"must be an integer of at least 100, got {shown(characters)}")
 
 
 LIMITS = ToolLimits()
@@ -78,7 +84,8 @@ class Tool:
             raise InputError("tool.name", f"{told}, got {shown(self.name)}")
         if self.effects not in get_args(Effects):
             raise InputError(f"tools[{self.name}].effects", f"must be none, idempotent or once, got {self.effects!r}")
-        problem = schema_problem(dict(self.schema))
+        is_mapping = isinstance(self.schema, Mapping)
+        problem = schema_problem(dict(self.schema) if is_mapping else self.schema)
         if problem or self.schema.get("type") != "object":
             raise InputError(f"tools[{self.name}].schema", problem or "must be the schema of an object")
 
@@ -94,32 +101,45 @@ class Tool:
             key: Tells this call from every other; a repeated call has the same one.
         """
         if problem := self.problem(arguments):
-            return Observation(status="refused", text=problem)
+            return refused(problem)
         try:
             async with asyncio.timeout(self.limits.seconds) as limit:
                 said = await self.invoke(dict(arguments), key)
-            text = as_text(said)
+            return self._shown("ok", as_text(said))
         except TimeoutError as error:
-            if limit.expired():
-                return Observation(status="timeout", text=f"no answer within {self.limits.seconds:g} s")
-            return self._failed(error)
-        except InputError as error:
-            return Observation(status="refused", text=str(error))
+            return self._late() if limit.expired() else self._failed(error)
+        except _Misfit as error:
+            return refused(str(error))
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return self._failed(error)  # what the tool waited for was cancelled, not the call
         except Exception as error:  # noqa: BLE001 - the boundary to the tool's code: whatever it raises is observed
             return self._failed(error)
-        return self._shown("ok", text)
 
     def problem(self, arguments: Json) -> str | None:
         """Return why a call cannot be made with `arguments`, as far as the schema tells, or None."""
+        try:
+            canonical_json(arguments).encode()
+        except (TypeError, ValueError, RecursionError):
+            return "arguments must be JSON values"
         return mismatch(arguments, dict(self.schema), "arguments")
 
-    def _failed(self, error: Exception) -> Observation:
-        return self._shown("error", f"{type(error).__name__}: {error}".removesuffix(": "))
+    def _late(self) -> Observation:
+        doubt = "" if self.effects == "none" else "; it may have happened all the same"
+        return Observation(status="timeout", text=f"no answer within {self.limits.seconds:g} s{doubt}")
+
+    def _failed(self, error: BaseException) -> Observation:
+        try:
+            words = str(error)
+        except Exception:  # noqa: BLE001 - the same boundary: an error may not even be able to say what it is
+            words = ""
+        return self._shown("error", f"{type(error).__name__}: {words}".removesuffix(": "))
 
     def _shown(self, status: ObservationStatus, text: str) -> Observation:
         text = text.encode("utf-8", "replace").decode()
-        kept = cut(text, self.limits.characters)
-        return Observation(status=status, text=kept, size=len(text))
+        return Observation(status=status, text=cut(text, self.limits.characters), size=len(text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +151,11 @@ class Observation:
     """What the tool returned, or why it did not."""
     size: int = 0
     """Characters that the tool returned, before they were cut to the tool's limit; 0 where it returned nothing."""
+
+
+def refused(problem: str) -> Observation:
+    """Return the observation of a call that was not made, and why."""
+    return Observation(status="refused", text=cut(problem, LIMITS.characters))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,9 +210,11 @@ class Toolbox:
         is_done: Callable[[], bool] | None = None,
     ) -> None:
         named: dict[str, Tool] = {}
+        if not isinstance(tools, Iterable):
+            raise InputError("tools", f"{_WANTED}, got {shown(tools)}")
         for one in tools:
             if not isinstance(one, Tool):
-                raise InputError("tools", f"must be tools, made by orchestra_agents.tools.tool, got {shown(one)}")
+                raise InputError("tools", f"{_WANTED}, got {shown(one)}")
             if named.setdefault(one.name, one) is not one:
                 raise InputError("tools", f"two tools are called {one.name!r}")
         for name, value in (("tools", named), ("reference", reference), ("is_done", is_done)):
@@ -263,9 +290,9 @@ def tool(
     """
     if function is None:
         return lambda function: tool(function, effects=effects, name=name, limits=limits)
-    if not inspect.iscoroutinefunction(function):
+    if not inspect.iscoroutinefunction(function) or not hasattr(function, "__name__"):
         raise InputError("tool", f"must be an async function, got {shown(function)}")
-    name = name or function.__name__
+    name = function.__name__ if name is None else name
     arguments, has_key = _arguments(function, name)
 
     async def invoke(given: dict[str, Json], key: str) -> Json:
@@ -273,45 +300,62 @@ def tool(
             read = arguments.model_validate_json(canonical_json(given), strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            raise InputError(f"arguments.{where}" if where else "arguments", first["msg"]) from error
-        values = {one: getattr(read, one) for one in type(read).model_fields}
+            where = ".".join(["arguments", *map(str, first["loc"])])
+            raise _Misfit(f"{where}: {first['msg']}") from error
+        values = {one.removeprefix(_GIVEN): getattr(read, one) for one in arguments.model_fields}
         return await function(**values, **({_KEY: key} if has_key else {}))
 
-    description = (inspect.getdoc(function) or "").partition("\n\n")[0]
-    schema = inlined(arguments.model_json_schema(), f"tools[{name}]")
-    schema.pop("title", None)
     return Tool(
         name=name,
-        description=" ".join(description.split()),
-        schema=schema,
+        description=_first_paragraph(inspect.getdoc(function) or ""),
+        schema=inlined(arguments.model_json_schema(schema_generator=_Schemas), f"tools[{name}]"),
         effects=effects,
         invoke=invoke,
         limits=limits,
     )
 
 
+class _Misfit(Exception):
+    """Arguments that the types of a function's parameters refuse: the function was not called."""
+
+
+class _Schemas(GenerateJsonSchema):
+    """Writes the schemas of arguments."""
+
+    def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
+        """Leave it at that: a default that JSON has no word for is not told to models, and serves all the same."""
+
+    def tagged_union_schema(self, schema: TaggedUnionSchema) -> JsonSchemaValue:
+        """Write alternatives told apart by a tag like all others, as `anyOf`: fewer servers know `oneOf`."""
+        return {"anyOf": super().tagged_union_schema(schema)["oneOf"]}
+
+
 def _arguments(function: Function, name: str) -> tuple[type[BaseModel], bool]:
     """Return the model of a function's arguments, and whether it wants the call's key."""
-    hints = get_type_hints(function, include_extras=True)
-    fields: dict[str, Any] = {}
-    has_key = False
+    field, fields, has_key = f"tools[{name}]", dict[str, Any](), False
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except (NameError, SyntaxError, TypeError, AttributeError) as error:
+        raise InputError(field, f"its annotations cannot be read: {_first_paragraph(str(error))}") from error
     for one in inspect.signature(function).parameters.values():
         if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD, one.POSITIONAL_ONLY):
-            raise InputError(f"tools[{name}]", f"the parameter {one.name} cannot be given by name")
+            raise InputError(field, f"the parameter {one.name} cannot be given by name")
         if one.name not in hints:
-            raise InputError(f"tools[{name}]", f"the parameter {one.name} has no type annotation")
-        if one.name == _KEY and one.kind is one.KEYWORD_ONLY:
+            raise InputError(field, f"the parameter {one.name} has no type annotation")
+        if one.name != _KEY or one.kind is not one.KEYWORD_ONLY:
+            fields[f"{_GIVEN}{one.name}"] = (hints[one.name], ... if one.default is one.empty else one.default)
+        elif hints[_KEY] is str:
             has_key = True
         else:
-            fields[one.name] = (hints[one.name], ... if one.default is one.empty else one.default)
+            raise InputError(field, "the keyword-only parameter key gets the call's key, so it must be a str")
+    named = ConfigDict(extra="forbid", alias_generator=lambda given: given.removeprefix(_GIVEN))
     try:
-        model = create_model(f"{name} arguments", __config__=ConfigDict(extra="forbid"), **fields)
-        model.model_json_schema()
-    except (PydanticSchemaGenerationError, PydanticUserError, NameError) as error:
-        raise InputError(f"tools[{name}]", f"its parameters have no JSON schema: {_first_line(error)}") from error
+        model = create_model(f"{name} arguments", __config__=named, **fields)
+        model.model_json_schema(schema_generator=_Schemas)
+    except (PydanticSchemaGenerationError, PydanticUserError, SchemaError, NameError, TypeError) as error:
+        raise InputError(field, f"its parameters have no JSON schema: {_first_paragraph(str(error))}") from error
     return model, has_key
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+def _first_paragraph(text: str) -> str:
+    return " ".join(text.partition("\n\n")[0].split())

@@ -256,7 +256,6 @@ class Execution:
             tools=terms.tools,
             journal=self.journal,
             allow=self.means.allow,
-            note=self.notes.append,
             fits=fits,
         )
 

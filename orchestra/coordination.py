@@ -2,16 +2,18 @@
 
 The definitions are those of section 3 of the study, with these readings. A *turn* is a prompt that an agent was put,
 however many votes were counted on it: a node with one input. A *message* is what an agent of a team passes on to others
-at the end of a round, counted once however many read it; what only code reads is none. *Unproductive* are the tokens of
-replies that were discarded, of replies asked for again because they could not be used, and of actions that came to
-nothing (refused, failed or out of time). What the paper calls error amplification are two things, both here:
-`failure_ratio` over answers, and `unproductive_token_ratio` over tokens.
+at the end of a round, counted once however many read it; what only code reads is none, but for the last round of a
+debate, which the study counts. *Unproductive* are the tokens of replies that were discarded, of repairs (replies asked
+for because the one before could not be used or did not pass its check), and of actions that came to nothing (refused,
+failed or out of time). What the paper calls error amplification are two things, both here: `failure_ratio` over
+answers, and `unproductive_token_ratio` over tokens.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 
@@ -21,7 +23,7 @@ from orchestra_agents.models.contract import Json
 from orchestra_topologies.graph import TaskGraph
 from orchestra_topologies.synthesis import parts
 
-_REPAIR = " repair "  # in the names of nodes that are asked again
+_REPAIR = re.compile(r"<(.+) repair \d+>|<repair (.+) \d+>")  # names of nodes that are asked again, and what
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +48,10 @@ class Coordination:
     actions: dict[str, int]
     """Actions with tools by what came of them: ok, error, timeout, refused."""
     success: float | None
-    """Share of the parts of the answer that are right (S), or the score given; None where no reference is known."""
+    """Share of the parts of the answer that are right (S), or the score given; None where no reference is known, and
+    of a run that has not ended."""
     error_rate: float | None
-    """Share of the subtasks with a known reference that are not right; None where there is none."""
+    """Share of the subtasks that ended, and whose reference is known, that are not right; None where there is none."""
     overhead_percent: float | None = None
     """(T - T_single) / T_single * 100 (O%)."""
     efficiency: float | None = None
@@ -89,7 +92,7 @@ def coordination_of(state: RunState, graph: TaskGraph | None, *, success: float 
     turns = {(sample.node, sample.input) for sample in samples}
     wasted = {(seen.node, seen.input) for seen in state.observed.values() if seen.status != "ok"}
     tokens = sum(map(_tokens, samples))
-    unproductive = sum(_tokens(sample) for sample in samples if _is_wasted(sample, wasted))
+    unproductive = sum(_tokens(sample) for sample in samples if _is_wasted(sample, wasted, state.subtasks))
     teams = [team for team in state.teams.values() if team.redundancy is not None]
     errors = [] if graph is None else list(_errors(state, graph))
     scores = [] if graph is None else list(_scores(state, graph))
@@ -108,8 +111,14 @@ def coordination_of(state: RunState, graph: TaskGraph | None, *, success: float 
     )
 
 
-def _is_wasted(sample: Sampled, wasted: set[tuple[str, str]]) -> bool:
-    return sample.flag is not None or _REPAIR in sample.node or (sample.node, sample.input) in wasted
+def _is_wasted(sample: Sampled, wasted: set[tuple[str, str]], ended: Collection[str]) -> bool:
+    return sample.flag is not None or (sample.node, sample.input) in wasted or _is_repair(sample.node, ended)
+
+
+def _is_repair(node: str, ended: Collection[str]) -> bool:
+    """Whether `node` is asked for what a node that has ended could not give; a subtask may be called `repair`, too."""
+    named = _REPAIR.fullmatch(node)
+    return named is not None and (f"<{named[1]}>" in ended or named[2] in ended)
 
 
 def _tokens(sample: Sampled) -> int:
@@ -120,15 +129,15 @@ def _errors(state: RunState, graph: TaskGraph) -> Iterator[bool]:
     """Yield for each subtask whose reference is known, and that was answered by itself, whether it is not right."""
     for subtask in graph:
         ended = state.subtasks.get(subtask.id)
-        if subtask.truth is not None and (ended is None or ended.covered_by is None):
-            is_ok = ended is not None and ended.status == "ok"
-            yield not (is_ok and _is_right(graph, subtask.id, ended.answer if ended else None))
+        if subtask.truth is not None and ended is not None and ended.covered_by is None:
+            yield not (ended.status == "ok" and _is_right(graph, subtask.id, ended.answer))
 
 
 def _scores(state: RunState, graph: TaskGraph) -> Iterator[bool]:
     """Yield for each part of the answer whose reference is known whether it is right."""
-    found = parts(graph)
-    answer = state.ended.answer if state.ended is not None else None
+    if state.ended is None or state.ended.status == "interrupted":
+        return
+    found, answer = parts(graph), state.ended.answer
     for part in found:
         if graph[part.members[0]].truth is not None:
             said = answer if len(found) == 1 else answer.get(part.name) if isinstance(answer, dict) else None

@@ -33,7 +33,8 @@ _HOW = (
     'In each turn reply with the key answer being {"tool": NAME, "arguments": {...}} to use one of the tools above, or '
     '{"done": true, "answer": ...} to end your work. Use one tool a turn. Do not repeat a call that failed.'
 )
-_OVER = "Your turns are used up. Do not ask for a tool any more."
+OVER = "Your turns are used up. Do not ask for a tool any more."
+"""What an agent is told that has no turn left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,8 @@ class Acted:
     """All its turns, those before this call included."""
     is_done: bool
     """Whether it said that it is done."""
+    samples: int
+    """Samples that were drawn for its turns of this call."""
 
     @property
     def answer(self) -> Json:
@@ -142,20 +145,21 @@ class Actor:
             ModelError, BudgetExceeded, JournalError: As `Microagent.decide`.
             ContextExceeded: Not even its latest observation fits the window.
         """
-        taken, kind = list(before), ActionType.of(self.tools, answer)
+        taken, kind, samples = list(before), ActionType.of(self.tools, answer), 0
         for left in range(turns, 0, -1):
             said = f"{_HOW} This is turn {len(taken) + 1}; {left} left."
             question = await self._fitting(asks, kind, taken, said)
             question = replace(question, prompt=self._told(question.prompt, replace(seat, turns=tuple(taken))))
             decision = await self.agent.decide(question)
+            samples += decision.samples
             if not decision.decided or is_done(decision.answer):
                 break
             observation = await self._observe(question, decision.answer)
             taken.append(Turn(action=decision.answer, observation=observation))
         finished = decision.decided and is_done(decision.answer)
-        return Acted(decision=decision, turns=tuple(taken), is_done=finished)
+        return Acted(decision=decision, turns=tuple(taken), is_done=finished, samples=samples)
 
-    async def conclude(self, asks: Asks, answer: AnswerType, turns: Sequence[Turn], words: str = _OVER) -> Decision:
+    async def conclude(self, asks: Asks, answer: AnswerType, turns: Sequence[Turn], words: str = OVER) -> Decision:
         """Return what the agent answers after its turns, without a further one.
 
         Args:

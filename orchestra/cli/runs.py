@@ -163,7 +163,10 @@ def _compared(result: RunResult | Solved, journal: Journal, baseline: str) -> Ru
     """
     if not isinstance(result, RunResult) or journal.kind(baseline) != "graph":
         raise InputError("--baseline", "compares two runs of task graphs")
-    single = result_of(baseline, _state_of(journal, baseline), journal.path).coordination
+    other = _state_of(journal, baseline)
+    if graph_of(other) != graph_of(_state_of(journal, result.run_id)):
+        raise InputError("--baseline", f"{baseline!r} worked on another task graph than {result.run_id!r}")
+    single = result_of(baseline, other, journal.path).coordination
     return replace(result, coordination=result.coordination.beside(single))
 
 

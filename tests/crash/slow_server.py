@@ -128,13 +128,13 @@ class _Answers:
 
 
 def _member(schema: Json, number: int) -> Json:
-    """Return the value of a schema of choices, numbers, texts, objects and empty lists that `number` picks."""
+    """Return the value of a schema of choices, numbers, texts, objects and shortest lists that `number` picks."""
     if "enum" in schema:
         return schema["enum"][number % len(schema["enum"])]
     if schema["type"] == "object":
         return {name: _member(part, number) for name, part in schema["properties"].items()}
     if schema["type"] == "array":
-        return []
+        return [_member(schema["items"], number + place) for place in range(schema.get("minItems", 0))]
     return number % 1000 if schema["type"] == "number" else f"note {number % 1000}"
 
 

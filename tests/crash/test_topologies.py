@@ -56,6 +56,7 @@ class Bench:
     server: SlowServer
     way: str
     margin: int
+    team: str = "auto"
 
     @property
     def k(self) -> str:
@@ -71,7 +72,8 @@ class Bench:
         arguments = ["resume", run_id]
         if is_new:
             model = ["--model", "vllm:test", "--base-url", self.server.url, "--k", self.k, "--seed", str(SEED)]
-            arguments = ["run", str(self.folder / "graph.json"), "--run-id", run_id, "--topology", self.way, *model]
+            ways = ["--topology", self.way, "--team", self.team]
+            arguments = ["run", str(self.folder / "graph.json"), "--run-id", run_id, *ways, *model]
         command = [*RUN, *arguments, "--journal", str(self.journal), "--json"]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

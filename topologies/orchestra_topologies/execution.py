@@ -24,7 +24,7 @@ from orchestra_topologies.consistency import Similarity
 from orchestra_topologies.fitting import Reader, fitted
 from orchestra_topologies.graph import COUPLING, Subtask, TaskGraph
 from orchestra_topologies.outcome import Cause, Outcome
-from orchestra_topologies.panel import WORKER, Panel
+from orchestra_topologies.panel import SUMMARISER, WORKER, Panel
 from orchestra_topologies.prompts import Given, extended, repair_material, subtask_pattern, subtask_prompt
 from orchestra_topologies.router import Topology
 from orchestra_topologies.synthesis import Resolution, only_final
@@ -206,20 +206,21 @@ class Execution:
             shown = await fitted(self, reader, given)
         except (ModelError, ModelUnavailable, BudgetExceeded) as error:
             return self._refused(reader.node, error)
-        problem = ""
+        problem, samples = "", 0
         for attempt in range(1 + REPAIRS):
             node = f"{reader.node[:-1]} repair {attempt}>" if attempt else reader.node
             question = Question(node=node, prompt=prompt(shown, problem), answer=answer)
             alone = Team("solo", tries=1)
             outcome = await self.ask(question, alone, reader.terms)
+            samples += outcome.samples
             if outcome.cause is None or outcome.cause.code != "red_flag":
                 break
             problem = outcome.cause.message
-        return outcome
+        return replace(outcome, samples=samples)
 
     async def ask(self, question: Question, team: Team, terms: Terms) -> Outcome:
         """Have `team` answer `question` on `terms`; an outcome that is recorded as ok is returned without a call."""
-        asked = _identity(terms.told(question), team, terms)
+        asked = self._identity(terms.told(question), team, terms)
         recorded = self.state.answered(question.node, asked)
         if recorded is not None:
             return Outcome.from_record(recorded)
@@ -258,6 +259,16 @@ class Execution:
             allow=self.means.allow,
             fits=fits,
         )
+
+    def _identity(self, question: Question, team: Team, terms: Terms) -> str:
+        """Return the digest of everything that decides the answer, so that a change of any of it asks again."""
+        who = [str(team), terms.sampling.policy(), [model.name for model in terms.models]]
+        more: list[Json] = [] if terms.verify is None else [named(terms.verify)]
+        more += [terms.tools.spec()] if terms.tools else []
+        if team.is_several:  # others take part in it
+            roles = [self.terms(role) for role in ("lead", SUMMARISER)]
+            more += [[[model.name for model in role.models], role.card.to_dict()] for role in roles]
+        return digest([question.prompt.rendered(), question.answer.spec(), who, *more])
 
     def settle(self, subtask: Subtask, outcome: Outcome) -> None:
         """Settle a subtask that never started, or that another node answered for, and record it."""
@@ -377,11 +388,3 @@ class Execution:
 def roomy(sampling: Sampling, tokens: int) -> Sampling:
     """Return how samples are drawn where a reply may need more tokens than the run's own cap."""
     return replace(sampling, max_tokens=max(sampling.max_tokens, tokens))
-
-
-def _identity(question: Question, team: Team, terms: Terms) -> str:
-    """Return the digest of everything that decides the answer, so that a change of any of it asks again."""
-    who = [str(team), terms.sampling.policy(), [model.name for model in terms.models]]
-    more: list[Json] = [] if terms.verify is None else [named(terms.verify)]
-    more += [terms.tools.spec()] if terms.tools else []
-    return digest([question.prompt.rendered(), question.answer.spec(), who, *more])

@@ -55,7 +55,7 @@ class RunStarted(Record):
     """A run was created; stands before its first model call."""
 
     kind = "run.started"
-    what: Literal["graph", "drive", "solve"]
+    what: Literal["graph", "drive", "solve", "calibrate"]
     manifest: dict[str, Json]
     """What must be the same for a resume to make sense: task, models, prompts, policies."""
     evidence: Evidence

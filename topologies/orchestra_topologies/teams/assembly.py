@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 from langgraph.graph import StateGraph
 
-from orchestra_agents.acting import Actor
+from orchestra_agents.acting import OVER, Actor
 from orchestra_agents.answers import AnswerType
 from orchestra_agents.errors import BudgetExceeded
 from orchestra_agents.journal.records import MessageSent, TeamEnded
@@ -164,18 +164,18 @@ class Assembly:
         done = await actor.act(asks, answer, turns=most, before=before, seat=seat)
         self.turns[number] = done.turns
         if done.is_done:
-            return Outcome(status="ok", answer=done.answer, samples=done.decision.samples)
-        if answer.votable:
-            return Outcome.of(await actor.conclude(asks, answer, done.turns), k=None)
-        return Outcome.of(await actor.conclude(asks, answer, done.turns, SUMMARY), k=None)
+            return Outcome(status="ok", answer=done.answer, samples=done.samples)
+        words = OVER if answer.votable else SUMMARY
+        said = Outcome.of(await actor.conclude(asks, answer, done.turns, words), k=None)
+        return replace(said, samples=done.samples + said.samples)
 
     def send(self, number: int, receivers: Sequence[str]) -> None:
         """Record that agent `number` told others what it last said."""
         self.tell(self._given(number), *receivers)
 
     def tell(self, said: Given, *receivers: str) -> None:
-        """Record that somebody's words were passed on to others; nothing is passed on by who said nothing."""
-        if said.is_missing:
+        """Record that somebody's words were passed on; not those of who said nothing, nor any where the team is cut."""
+        if said.is_missing or self.cut is not None:
             return
         record = MessageSent(
             node=self.question.node,
@@ -273,12 +273,13 @@ async def acted(actor: Actor, question: Question, team: Team) -> Outcome:
 
     done = await actor.act(asks, question.answer, turns=team.option("turns"))
     if done.is_done:
-        return replace(Outcome.of(done.decision, k=team.k), answer=done.answer)
+        return replace(Outcome.of(done.decision, k=team.k), answer=done.answer, samples=done.samples)
     if not done.decision.decided:
-        return Outcome.of(done.decision, k=team.k)
+        return replace(Outcome.of(done.decision, k=team.k), samples=done.samples)
     words_counted = question.answer.votable or team.k is None
     actor = actor if words_counted else replace(actor, agent=_alone(actor.agent))
-    return Outcome.of(await actor.conclude(asks, question.answer, done.turns), k=team.k if words_counted else None)
+    said = Outcome.of(await actor.conclude(asks, question.answer, done.turns), k=team.k if words_counted else None)
+    return replace(said, samples=done.samples + said.samples)
 
 
 def _alone(agent: Microagent) -> Microagent:

@@ -18,6 +18,19 @@ LARGEST_DEPTH = 10_000
 """Deepest tree whose levels are listed; its leaves are past counting long before."""
 LARGEST_FAN_IN = 1_000_000
 """Most messages that one node may join."""
+LARGEST_WINDOW = 10_000_000
+"""Largest window, in tokens."""
+Limits: TypeAlias = dict[str, float]
+"""What a number may be at least, at most, or must be above: the keywords of `refuse_outside`."""
+
+BETA: Limits = {"least": 0, "most": 10}
+KAPPA: Limits = {"least": 1e-12, "most": 1_000_000}
+BUDGET: Limits = {"least": 1, "most": 1e15}
+MESSAGE_TOKENS: Limits = {"least": 1, "most": LARGEST_WINDOW}
+WINDOW: Limits = {"least": 1, "most": LARGEST_WINDOW}
+VARIANCE: Limits = {"least": 0, "most": 1e100}
+UNIT: Limits = {"least": 0, "most": 1}
+
 ROUNDING = 1e-12
 """Distance from a boundary within which a value counts as lying on it."""
 
@@ -52,6 +65,11 @@ def refuse_outside(
 
 def _range(least: float | None, above: float | None, most: float | None) -> str:
     if least is not None and most is not None:
-        return f"from {least:g} to {most:g}"
-    lower = f"of at least {least:g}" if above is None else f"above {above:g}"
-    return f"a finite number {lower}" if most is None else f"{lower} and at most {most:g}"
+        return f"from {_plain(least)} to {_plain(most)}"
+    lower = "" if above is None else f" above {_plain(above)}"
+    lower = lower if least is None else f" of at least {_plain(least)}"
+    return f"a finite number{lower}" if most is None else f"{lower.strip()} and at most {_plain(most)}"
+
+
+def _plain(limit: float) -> str:
+    return f"{limit:,.0f}" if limit == int(limit) and limit <= 1e15 else f"{limit:g}"

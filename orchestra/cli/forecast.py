@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from orchestra.cli.common import JsonOption, print_json
+from orchestra.cli.forecast_phase import phase_command
 from orchestra.cli.forecast_team import team_command
 from orchestra_agents.errors import InputError
 from orchestra_agents.voting import law
@@ -19,6 +20,7 @@ TARGET = 0.95
 
 forecast_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 forecast_app.command("team")(team_command)
+forecast_app.command("phase")(phase_command)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,8 @@ from typing import Annotated, Any, TypedDict
 import networkx as nx
 from langgraph.graph import START, StateGraph
 
-from orchestra.planning import Choices, Plan
+from orchestra.choices import Choices
+from orchestra.planning import Plan
 from orchestra.running import run
 from orchestra.session import Session
 from orchestra.testing import run_virtual

@@ -20,8 +20,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from time import perf_counter
 
+from orchestra.choices import Choices
 from orchestra.coordination import Coordination
-from orchestra.planning import Choices
 from orchestra.session import Session
 from orchestra_evals.environments.catalog import make_environment
 from orchestra_evals.environments.playing import Played, play
@@ -34,6 +34,14 @@ TEAMS = {
     "decentralized": "decentralized",
     "centralized": "centralized",
     "peers": "peers",
+}
+SMALL_TEAMS = {
+    "solo": "solo:turns=6",
+    "vote": "vote:turns=6",
+    "independent": "independent:agents=2,turns=6",
+    "decentralized": "decentralized:agents=2,rounds=2",
+    "centralized": "centralized:agents=2,rounds=2",
+    "peers": "peers:agents=2,rounds=2",
 }
 STUDY = ("independent", "decentralized", "centralized", "peers")
 """Teams whose sign the study tells; votes on each action are none of its architectures."""
@@ -82,10 +90,10 @@ def line(team: str, found: Cell, solo: Cell) -> str:
     )
 
 
-async def table(name: str, spec: str, samples: int, session: Session) -> dict[str, Cell]:
+async def table(name: str, spec: str, samples: int, session: Session, teams: dict[str, str]) -> dict[str, Cell]:
     """Print one table and return its cells."""
     started = perf_counter()
-    cells = {team: await cell(name, spec, said, samples, session) for team, said in TEAMS.items()}
+    cells = {team: await cell(name, spec, said, samples, session) for team, said in teams.items()}
     print(f"\n{name}:{spec}, {samples} samples, {perf_counter() - started:.0f} s")
     print("  team            score   s.e. vs solo   turns messages   c    overhead     E_c  unproductive   tokens")
     for team, found in cells.items():
@@ -101,13 +109,13 @@ def missing(name: str, cells: dict[str, Cell]) -> list[str]:
 
 async def measure(asked: argparse.Namespace, journal: Path) -> int:
     odd: list[str] = []
-    sizes = SMALL if asked.small else FULL
+    sizes, teams = (SMALL, SMALL_TEAMS) if asked.small else (FULL, TEAMS)
     evidence = "simulated" if asked.model.startswith("simulated") else "real"
     print(f"evidence: {evidence}, model {asked.model}")
     async with Session(model=asked.model, journal=journal) as session:
         for name, size in sizes.items():
             for tools in asked.tools:
-                cells = await table(name, f"{size},tools={tools}", asked.samples, session)
+                cells = await table(name, f"{size},tools={tools}", asked.samples, session, teams)
                 odd += [f"{team} in {name} with {tools} tools" for team in missing(name, cells)]
     told = "the sign pattern of the study: " + ("reproduced" if not odd else f"not reproduced by {', '.join(odd)}")
     print(f"\n{told} (evidence: {evidence})")
@@ -120,7 +128,7 @@ def main() -> int:
     parser.add_argument("--model", default=MODEL)
     parser.add_argument("--samples", type=int, default=40)
     parser.add_argument("--tools", type=int, nargs="+", default=[3, 5, 16], choices=[3, 5, 16])
-    parser.add_argument("--small", action="store_true", help="few queries and steps, for a small real model")
+    parser.add_argument("--small", action="store_true", help="few queries, steps and agents, for a small real model")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         return asyncio.run(measure(asked, Path(folder) / "teams.db"))

@@ -9,10 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orchestra.choices import Choices
     from orchestra.decomposition import decompose
     from orchestra.drive_result import DriveResult
     from orchestra.driving import drive, drive_many
-    from orchestra.planning import Choices, Plan, plan
+    from orchestra.planning import Plan, plan
     from orchestra.result import RunResult
     from orchestra.running import Hooks, resume, run, run_sync, stream
     from orchestra.session import Session
@@ -49,7 +50,8 @@ _HOMES = {
     "orchestra.decomposition": ("decompose",),
     "orchestra.drive_result": ("DriveResult",),
     "orchestra.driving": ("drive", "drive_many"),
-    "orchestra.planning": ("Choices", "Plan", "plan"),
+    "orchestra.choices": ("Choices",),
+    "orchestra.planning": ("Plan", "plan"),
     "orchestra.result": ("RunResult",),
     "orchestra.running": ("Hooks", "resume", "run", "run_sync", "stream"),
     "orchestra.session": ("Session",),

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestra.planning import Choices, Decomposer, Instruction, ModelSpec, Plan
+from orchestra.choices import Choices
+from orchestra.panel import ModelSpec
+from orchestra.planning import Decomposer, Instruction, Plan
 from orchestra.session import Session
 from orchestra_agents.answers import AnswerType
 from orchestra_agents.errors import ContextExceeded, InputError

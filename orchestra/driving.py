@@ -12,7 +12,7 @@ from typing import Any
 from orchestra.drive_result import DriveResult, drive_result_of
 from orchestra.manifest import differences
 from orchestra.naming import process_of
-from orchestra.planning import ModelSpec
+from orchestra.panel import ModelSpec
 from orchestra.session import Session, new_run_id
 from orchestra_agents.chains.chain import Chain
 from orchestra_agents.chains.margins import opening_margin

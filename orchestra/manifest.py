@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from orchestra.planning import Choices, Plan
+from orchestra.choices import Choices
+from orchestra.planning import Plan
 from orchestra_agents.ledger import Budget
 from orchestra_agents.models.contract import Json, digest
 from orchestra_topologies.graph import TaskGraph
@@ -31,7 +32,7 @@ def manifest_of(plan: Plan, panel: Panel) -> dict[str, Json]:
             if plan.tools
             else {}
         ),
-        **plan.roles_dict(),
+        **plan.means_dict(),
         **plan.text_dict(),
     }
 
@@ -45,7 +46,7 @@ def plan_of(manifest: Mapping[str, Json], budget: Budget) -> Plan:
         budget=budget,
         choices=Choices(**manifest["choices"]),
         base_url=manifest["base_url"],
-        roles=Plan.read_roles(manifest),
+        **Plan.read_means(manifest),
         **Plan.read_text_dict(manifest),
     )
 

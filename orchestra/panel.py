@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
 
-from orchestra.planning import ModelSpec
 from orchestra_agents.errors import InputError, ModelUnavailable
 from orchestra_agents.models.contract import Model
 from orchestra_topologies.panel import WORKER, Panel
+
+ModelSpec: TypeAlias = "str | Model | Sequence[str | Model] | Mapping[str, str | Model | Sequence[str | Model]]"
+"""One model, a panel of them, or either by role; the role `worker` is everybody who has no role of his own."""
 
 Resolve = Callable[[str], Model]
 """Makes a model of its `provider:model` name."""

@@ -14,7 +14,8 @@ from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 from orchestra.decomposition import ROLE, propose
-from orchestra.planning import Design, Plan, design
+from orchestra.designing import Design
+from orchestra.planning import Plan
 from orchestra.result import graph_of
 from orchestra_agents.acting import in_doubt
 from orchestra_agents.errors import BudgetExceeded, RunDeclined
@@ -89,7 +90,7 @@ class Performance(Execution):
         self._passes.append(len(self.notes))
         task = self.plan.task
         graph = task if isinstance(task, TaskGraph) else TaskGraph.from_dict(graph_of(self.state) or {})
-        self.design = design(graph, self.plan.choices, reroutes=reroutes)
+        self.design = self.plan.decide(graph, reroutes=reroutes)
         self.assign(graph, self.design.teams, self.design.topology)
         self.stronger = self.design.stronger
         before = self.state.passes.get(reroutes - 1)
@@ -129,7 +130,7 @@ class Performance(Execution):
         before = self.state.passes.get(self.design.reroutes)
         if before is not None and before.verdict == "rerouted" and before.questions == self.questions():
             return "rerouted"  # decided before a resume, when less was spent
-        calls = 1 + sum(team.k or team.samples for team in self.teams.values())
+        calls = 1 + sum(team.calls for team in self.teams.values())
         try:
             self.sampler.check_room(Cost(calls=calls, tokens=calls * self.sampling.max_tokens))
         except BudgetExceeded:

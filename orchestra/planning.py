@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
+from orchestra.budget.profile import Profile
+from orchestra.choices import Choices, made_of
+from orchestra.designing import Design, decide, design
+from orchestra.panel import ModelSpec
 from orchestra_agents.errors import InputError
 from orchestra_agents.ledger import Budget
-from orchestra_agents.models.contract import Json, Model, Sampling
+from orchestra_agents.models.contract import Json
 from orchestra_agents.roles.cards import RoleCard
 from orchestra_agents.tools import NO_TOOLS, Tool, Toolbox
 from orchestra_agents.verification import PYTHON, named
-from orchestra_agents.voting.ahead import LARGEST_K
-from orchestra_topologies.conduct import WHOLE, Conduct, Context
-from orchestra_topologies.graph import Subtask, TaskGraph
-from orchestra_topologies.router import Route, Thresholds, Topology, route
-from orchestra_topologies.shape import Shape, shape_of
-from orchestra_topologies.synthesis import questions, whole_answer
-from orchestra_topologies.teams.team import Team, TeamSpec, choose_team
-from orchestra_topologies.wiring import ignored_edges
+from orchestra_topologies.graph import TaskGraph
 
 FORMAT = 1
 """Version of the plan file."""
-STEP = 0.2
-"""What each re-route adds to the coupling (AdaptOrch, Algorithm 2)."""
-MOST_REROUTES = 5
-"""Most re-routes of one run (AdaptOrch, proposition 2)."""
-
-ModelSpec: TypeAlias = "str | Model | Sequence[str | Model] | Mapping[str, str | Model | Sequence[str | Model]]"
-"""One model, a panel of them, or either by role; the role `worker` is everybody who has no role of his own."""
-
 
 Instruction = Literal["general", "software"]
 """Which instruction a model decomposes by: any task, or a bug report with its repository (AdaptOrch, section 2.1)."""
@@ -43,203 +31,6 @@ Proposed: TypeAlias = "TaskGraph | Mapping[str, Json]"
 Decomposer: TypeAlias = "str | PathLike[str] | Callable[[str], Proposed | Awaitable[Proposed]]"
 """Who makes a graph of a text: a model by an `Instruction`, a graph file whose subtasks are used with the text as their
 goal, or a function of the text."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
-    """What the user decides; the rest follows from the task's shape."""
-
-    topology: Topology | Literal["auto"] = "auto"
-    team: str = "auto"
-    """Name of a team, with options where its defaults do not do: `decentralized:agents=5,rounds=2`."""
-    k: int | None = None
-    """Margin of the votable subtasks, at least 1; None is 3."""
-    context: Context = "declared"
-    """What a subtask is shown: its declared inputs, all that those depend on, too, or (hybrid) all earlier layers."""
-    fail_fast: bool = False
-    """Whether the first subtask that does not end ok cancels all others."""
-    timeout_s: float | None = None
-    """Seconds, from its first call on, until a subtask that says nothing else has failed, above 0."""
-    window: int | None = None
-    """Tokens that a prompt and its reply may take together, where the models do not say less; at least 64."""
-    thresholds: Thresholds = field(default_factory=Thresholds)
-    """Where the router draws its lines."""
-    consistency: float = 0.7
-    """Similarity, in [0, 1], from which on answers to one question count as consistent."""
-    embedding: str | None = None
-    """Model that makes texts comparable, as `provider:model`; None compares their words."""
-    reroutes: int = MOST_REROUTES
-    """Further passes after answers that contradict each other, 0 to 5; the last one is hierarchical and stands."""
-    seed: int = 0
-    """Seed of the run's samples, at least 0."""
-    temperature: float = 0.3
-    """Sampling temperature, in [0, 2]; small models err much more often at higher ones."""
-    max_tokens: int = 512
-    """Most tokens of one reply, at least 1."""
-
-    def __post_init__(self) -> None:
-        allowed = ("auto", *get_args(Topology))
-        if self.topology not in allowed:
-            raise InputError("topology", f"must be one of {', '.join(allowed)}, got {self.topology!r}")
-        object.__setattr__(self, "team", str(TeamSpec.parse(self.team, "team") or "auto"))
-        if self.context not in get_args(Context):
-            raise InputError("context", f"must be one of {', '.join(get_args(Context))}, got {self.context!r}")
-        if self.k is not None:
-            _check_number("k", self.k, 1, LARGEST_K)
-        _check_number("seed", self.seed, 0, 2**63 - 1)
-        _check_number("max_tokens", self.max_tokens, 1, 2**31 - 1)
-        _check_number("temperature", self.temperature, 0, 2, kind=(int, float))
-        _check_number("consistency", self.consistency, 0, 1, kind=(int, float))
-        _check_number("reroutes", self.reroutes, 0, MOST_REROUTES)
-        if self.window is not None:
-            _check_number("window", self.window, 64, 2**31 - 1)
-        if self.timeout_s is not None and not (_is_number(self.timeout_s) and 0 < self.timeout_s < math.inf):
-            raise InputError("timeout_s", f"must be a number of seconds above 0, got {self.timeout_s!r}")
-        if not isinstance(self.fail_fast, bool):
-            raise InputError("fail_fast", f"must be true or false, got {self.fail_fast!r}")
-        if self.embedding is not None and not (isinstance(self.embedding, str) and self.embedding.strip()):
-            raise InputError("embedding", f"must be a model's name, got {self.embedding!r}")
-        if not isinstance(self.thresholds, Thresholds):
-            object.__setattr__(self, "thresholds", _thresholds(self.thresholds))
-
-    def sampling(self) -> Sampling:
-        """Return how samples are drawn."""
-        return Sampling(temperature=self.temperature, max_tokens=self.max_tokens, seed=self.seed)
-
-    def conduct(self) -> Conduct:
-        """Return how a graph is carried out."""
-        return Conduct(
-            context=self.context,
-            fail_fast=self.fail_fast,
-            timeout_s=self.timeout_s,
-            window=self.window,
-            consistency=self.consistency,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Design:
-    """How one task graph will be answered: pure consequence of the graph and the user's choices."""
-
-    shape: Shape
-    route: Route
-    """What Algorithm 1 says."""
-    topology: Topology
-    """What the run follows."""
-    winner: Literal["route", "user"]
-    """Whose decision the topology is."""
-    reason: str
-    teams: Mapping[str, Team]
-    """Who answers each subtask, by id; with `single` also the whole task."""
-    ignored_edges: tuple[tuple[str, str], ...] = ()
-    """Edges along which the topology passes no upstream text."""
-    reroutes: int = 0
-    """Re-routes before this one."""
-    is_forced: bool = False
-    """Whether this is the last pass, whose result stands without a gate."""
-
-    @property
-    def stronger(self) -> float:
-        """What re-routes have added to the coupling of every edge."""
-        return round(STEP * self.reroutes, 6)
-
-    @property
-    def team(self) -> str:
-        """The teams in words: `vote(k=3)`, or `vote(k=3) + solo` where subtasks differ."""
-        return " + ".join(sorted({str(team) for team in self.teams.values()}, reverse=True))
-
-    def route_dict(self) -> dict[str, Json]:
-        """Return what Algorithm 1 says, as JSON."""
-        return {
-            "topology": self.route.topology,
-            "team": self.team,
-            "reason": self.route.reason,
-            "rule": self.route.rule,
-        }
-
-    def decision_dict(self) -> dict[str, Json]:
-        """Return what the run follows, as JSON."""
-        return {"topology": self.topology, "team": self.team, "reason": self.reason, "winner": self.winner}
-
-
-def design(graph: TaskGraph, choices: Choices | None = None, *, reroutes: int = 0) -> Design:
-    """Return how `graph` will be answered; O(V + E).
-
-    Args:
-        graph: The subtasks.
-        choices: The user's.
-        reroutes: Passes whose answers contradicted each other; each raises the coupling by 0.2, at most to 1, and after
-            the last allowed one the topology is hierarchical (AdaptOrch, Algorithm 2 with holes 2 and 3).
-
-    Raises:
-        InputError: A team cannot answer a subtask, or something asked for is not built yet.
-    """
-    choices = choices or Choices()
-    shape = shape_of(graph)
-    if reroutes:
-        shape = replace(shape, coupling=min(1.0, round(shape.coupling + STEP * reroutes, 6)))
-    routed = route(shape, choices.thresholds)
-    topology, reason = routed.topology, routed.reason
-    is_forced = 0 < choices.reroutes <= reroutes
-    if is_forced:
-        topology = "hierarchical"
-        reason = (
-            f"answers still contradict each other after {reroutes - 1} re-routes, so a lead reconciles them for good"
-        )
-    elif reroutes:
-        reason = f"re-route {reroutes}, because answers contradicted each other: {reason}"
-    if choices.topology != "auto":
-        topology, reason = choices.topology, f"asked for by the user; the route says {routed.topology}: {reason}"
-    return Design(
-        shape=shape,
-        route=routed,
-        topology=topology,
-        winner="route" if choices.topology == "auto" else "user",
-        reason=reason,
-        teams=_teams(graph, choices, topology),
-        ignored_edges=tuple(ignored_edges(graph, STEP * reroutes)) if topology == "parallel" else (),
-        reroutes=reroutes,
-        is_forced=is_forced,
-    )
-
-
-def _teams(graph: TaskGraph, choices: Choices, topology: Topology) -> dict[str, Team]:
-    _check_questions(graph)
-    asked = TeamSpec.parse(choices.team, "team")
-    if topology == "single" and len(graph) > 1:
-        has_tools = any(subtask.tools for subtask in graph)
-        return {WHOLE: choose_team(asked, whole_answer(graph), k=choices.k, field="team", has_tools=has_tools)}
-    return {subtask.id: _team(subtask, asked, choices.k) for subtask in graph}
-
-
-def _team(subtask: Subtask, asked: TeamSpec | None, k: int | None) -> Team:
-    """Return who answers a subtask: its own team, else the run's where that can answer it, else the default."""
-    field = f"subtasks[{subtask.id}].team"
-    own = None if subtask.team is None else TeamSpec.parse(subtask.team, field)
-    if subtask.select is not None:
-        if subtask.tools or (own is not None and own.name != "solo"):
-            beside = "tools" if subtask.tools else f"the team {own}"
-            raise InputError(f"subtasks[{subtask.id}].select", f"picks one of several samples; leave out {beside}")
-        return Team("solo", select=subtask.select, samples=subtask.samples)
-    if subtask.team is None and asked is not None and not subtask.answer.votable:
-        asked = None if asked.name == "vote" and not subtask.tools else replace(asked, join=None)
-    spec, has_tools = (own if subtask.team is not None else asked), bool(subtask.tools)
-    k = subtask.k or k
-    return choose_team(spec, subtask.answer, k=k, field=field if subtask.team else "team", has_tools=has_tools)
-
-
-def _check_questions(graph: TaskGraph) -> None:
-    """Refuse a question that is answered in different ways: such answers cannot be compared."""
-    for question, members in questions(graph).items():
-        if question in graph and question not in members:
-            raise InputError(
-                f"subtasks[{members[0]}].answers", f"{question!r} is the id of another subtask; rename one"
-            )
-        first, *others = (graph[one] for one in members)
-        odd = next((other for other in others if other.answer != first.answer), None)
-        if odd is not None:
-            kinds = f"{odd.answer.kind}, but {first.id} answers it as another type, {first.answer.kind}"
-            raise InputError(f"subtasks[{odd.id}].answers", f"answers the question {question!r} as {kinds}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +53,8 @@ class Plan:
     """The tools there are; a subtask is granted those that it names, whoever wrote it. No file holds them."""
     roles: Mapping[str, RoleCard] = field(default_factory=dict)
     """Role cards in place of those that ship, or beside them, by role."""
+    profile: Profile | None = None
+    """What was measured of the model; with it a forecast may overrule the route."""
 
     def __post_init__(self) -> None:
         if isinstance(self.task, TaskGraph):
@@ -289,7 +82,15 @@ class Plan:
             raise InputError(
                 "task", "text has no shape before it is decomposed; `await orchestra.decompose(text)` first"
             )
-        return design(self.task, self.choices)
+        return self.decide(self.task)
+
+    def decide(self, graph: TaskGraph, *, reroutes: int = 0) -> Design:
+        """Return how a graph of this plan will be answered; see `designing.decide`.
+
+        Raises:
+            InputError: A team cannot answer a subtask.
+        """
+        return decide(graph, self.choices, profile=self.profile, budget=self.budget, reroutes=reroutes)
 
     def to_dict(self) -> dict[str, Json]:
         """Return the plan as JSON, for a file that `load` reads back.
@@ -300,23 +101,29 @@ class Plan:
         task = self.task if isinstance(self.task, str) else self.task.to_dict()
         values = {"plan": FORMAT, "task": task, "model": _named(self.model)}
         values |= {"budget": asdict(self.budget), "choices": asdict(self.choices), "base_url": self.base_url}
-        return values | self.roles_dict() | self.text_dict()
+        return values | self.means_dict() | self.text_dict()
 
-    def roles_dict(self) -> dict[str, Json]:
-        """Return as JSON the role cards that do not ship, nothing where there are none."""
-        return {"roles": {role: card.to_dict() for role, card in self.roles.items()}} if self.roles else {}
+    def means_dict(self) -> dict[str, Json]:
+        """Return as JSON the role cards that do not ship and the profile, nothing where there are none."""
+        said: dict[str, Json] = {}
+        if self.roles:
+            said["roles"] = {role: card.to_dict() for role, card in self.roles.items()}
+        if self.profile is not None:
+            said["profile"] = self.profile.to_dict()
+        return said
 
     @staticmethod
-    def read_roles(values: Mapping[str, Any]) -> dict[str, RoleCard]:
-        """Return the role cards that `roles_dict` wrote into `values`.
+    def read_means(values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of `Plan` that `means_dict` wrote into `values`.
 
         Raises:
             InputError: They are none.
         """
-        said = values.get("roles", {})
+        said, profile = values.get("roles", {}), values.get("profile")
         if not isinstance(said, Mapping):
             raise InputError("plan.roles", f"must be a mapping of role cards by role, got {said!r}")
-        return {role: RoleCard.from_dict(role, card) for role, card in said.items()}
+        cards = {role: RoleCard.from_dict(role, card) for role, card in said.items()}
+        return {"roles": cards, "profile": None if profile is None else Profile.from_dict(profile)}
 
     def text_dict(self) -> dict[str, Json]:
         """Return as JSON what only a task in words has, defaults left out; `read_text_dict` reads it back."""
@@ -354,7 +161,7 @@ class Plan:
         extra = sorted(
             set(values)
             - expected
-            - {"base_url", "context", "decomposer", "roles"}
+            - {"base_url", "context", "decomposer", "roles", "profile"}
             - {"shape", "route", "decision", "graph", "forecast"}
         )
         if extra or values.get("plan") != FORMAT or not expected <= set(values):
@@ -374,7 +181,7 @@ class Plan:
             budget=_part(Budget, values, "budget"),
             choices=_part(Choices, values, "choices"),
             base_url=base_url,
-            roles=cls.read_roles(values),
+            **cls.read_means(values),
             **cls.read_text_dict(values),
         )
         _check_decision(plan, values.get("decision"))
@@ -391,6 +198,7 @@ def plan(
     decomposer: Decomposer | None = None,
     tools: Toolbox | Iterable[Tool] = NO_TOOLS,
     roles: Mapping[str, RoleCard] | None = None,
+    profile: Profile | None = None,
 ) -> Plan:
     """Return the plan for `task`: pure and free, nothing is asked or written.
 
@@ -404,6 +212,7 @@ def plan(
             file, or a function; None is `general`.
         tools: The tools there are (`orchestra_agents.tools.tool`); a subtask is granted those that it names.
         roles: Role cards in place of those that ship, or beside them, by role.
+        profile: What `orchestra calibrate` measured of the model; with it a forecast may overrule the route.
 
     Raises:
         InputError: The graph cannot be answered as asked.
@@ -417,6 +226,7 @@ def plan(
         decomposer=decomposer,
         tools=toolbox_of(tools),
         roles=roles or {},
+        profile=profile,
     )
     if isinstance(task, TaskGraph):
         design(task, made.choices)
@@ -446,27 +256,15 @@ def read_task(argument: str) -> TaskGraph | str | Plan:
     return TaskGraph.load(path)
 
 
-P = TypeVar("P", Budget, Choices, Thresholds)
+P = TypeVar("P", Budget, Choices)
 
 
 def _part(kind: type[P], values: Mapping[str, Any], key: str) -> P:
     """Return the part of a plan file that stands under `key`; the part checks its own values."""
     try:
-        return _made(kind, values[key], f"plan.{key}")
+        return made_of(kind, values[key], f"plan.{key}")
     except InputError as error:
         raise InputError(f"plan.{key}", str(error).removeprefix(f"plan.{key}: ")) from error
-
-
-def _thresholds(said: Json) -> Thresholds:
-    return _made(Thresholds, said, "thresholds")
-
-
-def _made(kind: type[P], said: Json, field: str) -> P:
-    """Return a settings value made of the mapping that a file or manifest holds."""
-    known = [item.name for item in fields(kind)]
-    if not isinstance(said, dict) or not set(said) <= set(known):
-        raise InputError(field, f"must be a mapping with the keys {', '.join(known)}, got {said!r}")
-    return kind(**said)
 
 
 def _check_decision(plan: Plan, decision: Json) -> None:
@@ -490,19 +288,8 @@ def _check_names(spec: Json) -> None:
         raise InputError("plan.model", f"must be a model's name, a list of names, or either by role, got {spec!r}")
 
 
-def _check_number(name: str, value: object, low: int, high: int, *, kind: type | tuple[type, ...] = int) -> None:
-    """Refuse what is not a number of the kind, from `low` to `high`."""
-    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:  # type: ignore[operator]
-        wanted = "an integer" if kind is int else "a number"
-        raise InputError(name, f"must be {wanted} from {low} to {high}, got {value!r}")
-
-
 def _is_known(decomposer: str) -> bool:
     return decomposer in get_args(Instruction) or decomposer.startswith(PYTHON)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _peek(path: Path) -> Json:

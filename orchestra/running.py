@@ -15,11 +15,13 @@ from langgraph.errors import GraphInterrupt
 from langgraph.types import Command
 
 from orchestra.decomposition import Decomposition, own_graph, recorded_graph
+from orchestra.designing import Design, design
 from orchestra.drive_result import DriveResult
 from orchestra.driving import DriveHooks, Step, drive, resume_drive, stream_steps
 from orchestra.manifest import differences, manifest_of, plan_of
+from orchestra.panel import ModelSpec
 from orchestra.performance import Performance, app
-from orchestra.planning import Design, ModelSpec, Plan, design, toolbox_of
+from orchestra.planning import Plan, toolbox_of
 from orchestra.result import RunResult, result_of
 from orchestra.session import Session, new_run_id
 from orchestra_agents.acting import Effect
@@ -159,8 +161,9 @@ async def resume_graph(
     state = RunState.of(session.journal.entries(run_id))
     if state.started is None:
         raise UnknownRun(run_id, str(session.journal.path))
-    if state.started.what == "solve":
-        told = f"run {run_id!r} was begun by solve, whose roles are not in the journal; repeat that call to go on"
+    if (what := state.started.what) in ("solve", "calibrate"):
+        missing = "roles" if what == "solve" else "items"
+        told = f"run {run_id!r} was begun by {what}, whose {missing} are not in the journal; repeat that call to go on"
         raise InputError("run_id", told)
     if state.ended is not None and state.ended.status == "ok":
         return result_of(run_id, state, session.journal.path)

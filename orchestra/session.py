@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Self
 from weakref import WeakKeyDictionary
 
-from orchestra.panel import build_panel
-from orchestra.planning import ModelSpec
+from orchestra.panel import ModelSpec, build_panel
 from orchestra_agents.errors import InputError
 from orchestra_agents.journal.sqlite import Durability, Journal
 from orchestra_agents.ledger import Budget, Cost, Ledger

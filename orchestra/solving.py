@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from orchestra.manifest import differences
-from orchestra.planning import ModelSpec
+from orchestra.panel import ModelSpec
 from orchestra.session import Session, new_run_id
 from orchestra.solved import Solved, solved_of
 from orchestra_agents.answers import AnswerType

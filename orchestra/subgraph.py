@@ -13,8 +13,9 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
+from orchestra.panel import ModelSpec
 from orchestra.performance import Performance, app
-from orchestra.planning import ModelSpec, Plan
+from orchestra.planning import Plan
 from orchestra.result import RunResult, result_of
 from orchestra.running import ENDLESS, Hooks, check_answerable, perform_run
 from orchestra.session import Session

@@ -13,11 +13,16 @@ from typing import Annotated, get_args
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
+from orchestra.budget.profile import Profile
+from orchestra.choices import Choices
 from orchestra.cli.common import BaseUrlOption, ContextOption, DecomposerOption, JsonOption, ModelOption, print_json
 from orchestra.decomposition import decompose
+from orchestra.designing import forecast_of
 from orchestra.panel import parse_models
-from orchestra.planning import Choices, Instruction, Plan, design, read_task
+from orchestra.planning import Instruction, Plan, read_task
+from orchestra.report.forecast import forecast_view
 from orchestra.report.text import plan_view
 from orchestra.session import Session
 from orchestra_agents.errors import InputError, ModelError
@@ -31,6 +36,9 @@ TeamOption = Annotated[
     typer.Option(
         help="auto, solo, vote, independent, decentralized, centralized, peers or tree; NAME:option=value for options."
     ),
+]
+ProfileOption = Annotated[
+    Path | None, typer.Option("--profile", help="What `orchestra calibrate` measured of the model, a JSON file.")
 ]
 RolesOption = Annotated[Path | None, typer.Option("--roles", help="Folder of role cards in place of those that ship.")]
 
@@ -46,6 +54,7 @@ def plan_command(
     decomposer: DecomposerOption = None,
     context: ContextOption = None,
     roles: RolesOption = None,
+    profile: ProfileOption = None,
     base_url: BaseUrlOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the plan to this file; `run` executes exactly it.")
@@ -55,7 +64,7 @@ def plan_command(
 ) -> None:
     """Show shape, route and reason. Spends nothing when given a graph file."""
     asked = {"topology": topology, "team": team, "k": k}
-    plan = planned(task, model, asked, decomposer=decomposer, context=context or (), roles=roles)
+    plan = planned(task, model, asked, decomposer=decomposer, context=context or (), roles=roles, profile=profile)
     plan = replace(plan, base_url=base_url or plan.base_url)
     graph = plan.task
     if isinstance(graph, str):
@@ -65,12 +74,14 @@ def plan_command(
             if json_:
                 print_json({"status": "failed", "error": {"code": error.code, "message": str(error)}})
             raise
-    made = design(graph, plan.choices)
+    made = plan.decide(graph)
+    forecast = made.forecast or forecast_of(graph, plan.choices, budget=plan.budget)
     document: dict[str, Json] = {
         "shape": asdict(made.shape),
         "route": made.route_dict(),
         "decision": made.decision_dict(),
         "graph": graph.to_dict(),
+        "forecast": forecast.as_dict(),
     }
     if out is not None:
         _write(out, replace(plan, task=graph, context="", decomposer=None).to_dict() | document)
@@ -80,7 +91,10 @@ def plan_command(
         draw = importlib.import_module("orchestra.report.mermaid").mermaid  # brings LangGraph, which takes a second
         typer.echo(draw(graph, made), nl=False)
     else:
-        Console(highlight=False).print(plan_view(graph, made))
+        console = Console(highlight=False)
+        console.print(plan_view(graph, made))
+        if plan.profile is not None:
+            console.print(Text(), forecast_view(forecast))
 
 
 def planned(
@@ -91,6 +105,7 @@ def planned(
     decomposer: str | None = None,
     context: Sequence[Path] = (),
     roles: Path | None = None,
+    profile: Path | None = None,
 ) -> Plan:
     """Return the plan that command-line arguments describe; what they say overrides a plan file.
 
@@ -101,6 +116,7 @@ def planned(
         decomposer: An instruction, or a graph file.
         context: Text files that a task in words may use.
         roles: A folder of role cards.
+        profile: A file that `orchestra calibrate` wrote.
 
     Raises:
         InputError: An argument is wrong.
@@ -116,6 +132,8 @@ def planned(
         shipped = shipped_cards()
         cards = {role: card for role, card in load_cards(roles).items() if shipped.get(role) != card}
         plan = replace(plan, roles=cards)
+    if profile is not None:
+        plan = replace(plan, profile=Profile.load(profile))
     given = {name: value for name, value in asked.items() if value not in (None, "auto")}
     if "k" in given:
         given["k"] = parse_k(str(given["k"]))

@@ -33,9 +33,10 @@ from orchestra.cli.common import (
     until_signal,
 )
 from orchestra.cli.drive import resume_drive_command
-from orchestra.cli.plan import RolesOption, TeamOption, planned
+from orchestra.cli.plan import ProfileOption, RolesOption, TeamOption, planned
 from orchestra.cli.tools import AllowOption, EffectsOption, McpOption, ToolsOption, bringing
-from orchestra.planning import Design, Plan
+from orchestra.designing import Design
+from orchestra.planning import Plan
 from orchestra.report.progress import RunProgress
 from orchestra.report.text import plan_view, result_view, stderr_console
 from orchestra.result import RunResult, result_of
@@ -84,6 +85,7 @@ def run_command(
     decomposer: DecomposerOption = None,
     context: ContextOption = None,
     roles: RolesOption = None,
+    profile: ProfileOption = None,
     tools: ToolsOption = None,
     mcp: McpOption = None,
     effects: EffectsOption = None,
@@ -100,7 +102,7 @@ def run_command(
     asked: dict[str, Json] = {"topology": topology, "team": team, "k": k, "seed": seed, "fail_fast": fail_fast or None}
     asked |= {"temperature": temperature, "max_tokens": max_tokens}
     asked |= {"timeout_s": timeout, "window": window, "embedding": embedding}
-    plan = planned(task, model, asked, decomposer=decomposer, context=context or (), roles=roles)
+    plan = planned(task, model, asked, decomposer=decomposer, context=context or (), roles=roles, profile=profile)
     plan = replace(plan, budget=budget.or_else(plan.budget), base_url=base_url or plan.base_url)
     _check_terminal(approve)
     progress, name = RunProgress(stderr_console()), run_id or new_run_id()

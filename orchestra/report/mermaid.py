@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from langchain_core.runnables.graph import Graph
 
+from orchestra.designing import Design
 from orchestra.performance import app
-from orchestra.planning import Design
 from orchestra_topologies.catalog import TOPOLOGIES
 from orchestra_topologies.graph import TaskGraph
 from orchestra_topologies.teams.catalog import TEAMS

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestra.coordination import Coordination
-from orchestra.planning import Design
+from orchestra.designing import Design
 from orchestra.result import RunResult
 from orchestra.solved import Solved
 from orchestra_agents.models.contract import Json

@@ -13,8 +13,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command
 
 import orchestra
+from orchestra.designing import Design
 from orchestra.performance import app
-from orchestra.planning import Design
 from orchestra.report.mermaid import mermaid
 from orchestra.testing import Scripted
 from orchestra_agents.errors import RunDeclined

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import orchestra
-from orchestra.planning import Design
+from orchestra.designing import Design
 from orchestra.testing import Scripted, run_virtual
 from orchestra_agents.errors import ManifestChanged, ServerError
 from orchestra_agents.models.contract import Prompt, Sampling

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from orchestra.choices import Choices
 from orchestra.coordination import Coordination
-from orchestra.planning import Choices, ModelSpec, Plan
+from orchestra.panel import ModelSpec
+from orchestra.planning import Plan
 from orchestra.result import RunResult
 from orchestra.running import run
 from orchestra.session import Session

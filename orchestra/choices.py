@@ -26,8 +26,9 @@ class Choices:
     topology: Topology | Literal["auto"] = "auto"
     team: str = "auto"
     """Name of a team, with options where its defaults do not do: `decentralized:agents=5,rounds=2`."""
-    k: int | None = None
-    """Margin of the votable subtasks, at least 1; None is 3."""
+    k: int | Literal["auto"] | None = None
+    """Margin of the votable subtasks, at least 1; None is 3. `auto` is what a profile of the model says is worth its
+    price, and 3 without one."""
     context: Context = "declared"
     """What a subtask is shown: its declared inputs, all that those depend on, too, or (hybrid) all earlier layers."""
     fail_fast: bool = False
@@ -58,7 +59,7 @@ class Choices:
         object.__setattr__(self, "team", str(TeamSpec.parse(self.team, "team") or "auto"))
         if self.context not in get_args(Context):
             raise InputError("context", f"must be one of {', '.join(get_args(Context))}, got {self.context!r}")
-        if self.k is not None:
+        if self.k not in (None, "auto"):
             _check_number("k", self.k, 1, LARGEST_K)
         _check_number("seed", self.seed, 0, 2**63 - 1)
         _check_number("max_tokens", self.max_tokens, 1, 2**31 - 1)
@@ -75,6 +76,11 @@ class Choices:
             raise InputError("embedding", f"must be a model's name, got {self.embedding!r}")
         if not isinstance(self.thresholds, Thresholds):
             object.__setattr__(self, "thresholds", _thresholds(self.thresholds))
+
+    @property
+    def margin(self) -> int | None:
+        """The margin that is said, None where it is to be found or left at its default."""
+        return self.k if isinstance(self.k, int) else None
 
     def sampling(self) -> Sampling:
         """Return how samples are drawn."""

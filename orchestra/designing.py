@@ -129,6 +129,8 @@ def decide(
     Raises:
         InputError: A team cannot answer a subtask.
     """
+    if profile is not None and choices.k == "auto":
+        choices = replace(choices, k=_worth(graph, choices, profile, budget))
     made = design(graph, choices, reroutes=reroutes)
     if profile is None or reroutes:
         return made
@@ -153,6 +155,16 @@ def forecast_of(
     return forecast_graph(graph, _candidates(choices, graph, made), abilities_of(profile), budget)
 
 
+def _worth(graph: TaskGraph, choices: Choices, profile: Profile, budget: Budget) -> int | None:
+    """Return the margin that is worth its price, the largest that the budget allows; None where nothing is voted on."""
+    choices = replace(choices, topology=design(graph, choices).topology)
+    most = forecast_of(graph, choices, profile=profile, budget=budget).k
+    for k in range(most or 0, 1, -1):
+        if forecast_of(graph, replace(choices, k=k), profile=profile, budget=budget).route.within_budget:
+            return k
+    return None if most is None else 1
+
+
 def _candidates(choices: Choices, graph: TaskGraph, made: Design) -> list[Candidate]:
     """Return the ways that the user leaves open; the plan's own first."""
     others = get_args(Topology) if choices.topology == "auto" else ()
@@ -173,8 +185,8 @@ def _teams(graph: TaskGraph, choices: Choices, topology: Topology) -> dict[str, 
     asked = TeamSpec.parse(choices.team, "team")
     if topology == "single" and len(graph) > 1:
         has_tools = any(subtask.tools for subtask in graph)
-        return {WHOLE: choose_team(asked, whole_answer(graph), k=choices.k, field="team", has_tools=has_tools)}
-    return {subtask.id: _team(subtask, asked, choices.k) for subtask in graph}
+        return {WHOLE: choose_team(asked, whole_answer(graph), k=choices.margin, field="team", has_tools=has_tools)}
+    return {subtask.id: _team(subtask, asked, choices.margin) for subtask in graph}
 
 
 def _team(subtask: Subtask, asked: TeamSpec | None, k: int | None) -> Team:

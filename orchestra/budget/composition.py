@@ -22,6 +22,7 @@ from orchestra_topologies.teams.team import Team
 from orchestra_topologies.wiring import strong_inputs
 
 _UNLIKELY = 1e-12
+_HOPELESS = 7.0  # logarithm of a loss from which on an accuracy is 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +65,8 @@ class SizeLaw:
         if large is None or large.size <= small.size or large.loss <= small.loss:
             return exp(-size / small.size * small.loss * exp(small.doubt))
         way = log(size / small.size) / log(large.size / small.size)
-        loss = small.loss * (large.loss / small.loss) ** way
-        return exp(-loss * exp(hypot((1 - way) * small.doubt, way * large.doubt)))
+        doubt = hypot((1 - way) * small.doubt, way * large.doubt)
+        return exp(-exp(min(_HOPELESS, log(small.loss) + way * log(large.loss / small.loss) + doubt)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +118,15 @@ def compose(graph: TaskGraph, topology: Topology, teams: Mapping[str, Team], abl
     return Ends(*(end * wiring.reading.right_text**last for end, wiring in zip(ends, (strict, mild), strict=True)))
 
 
+def votes_met(
+    graph: TaskGraph, topology: Topology, teams: Mapping[str, Team], able: Abilities
+) -> dict[str, list[tuple[float, Skill]]]:
+    """Return what one vote on each subtask is, with the share of runs in which its inputs come out so."""
+    wiring = _Wiring(graph, topology, teams, able)
+    wiring.right(())
+    return wiring.met
+
+
 def whole_skill(graph: TaskGraph, able: Abilities) -> Skill:
     """Return what one agent is at the whole task: by the law of sizes, else right where it would be at every step."""
     skill = able.skill(whole_answer(graph))
@@ -146,13 +156,15 @@ class _Wiring:
     is_strict: bool = False
     """Whether it is the pessimistic end that is asked for."""
     reading: Reading = field(init=False)
+    met: dict[str, list[tuple[float, Skill]]] = field(init=False, default_factory=dict)
+    """What one vote on each subtask is, with the share of runs in which it is."""
 
     def __post_init__(self) -> None:
         self.reading = Reading(self.able.gamma, self.able.spoil, self.is_strict)
 
     def whole(self) -> float:
         """Return the accuracy of whoever has the whole task before it."""
-        return self._team(WHOLE, whole_answer(self.graph), whole_skill(self.graph, self.able), 1.0)
+        return self._team(WHOLE, whole_answer(self.graph), whole_skill(self.graph, self.able))
 
     def all_right(self, final: Iterable[str]) -> float:
         """Return the probability that every subtask the final ones rest on, and every reading of it, is right."""
@@ -162,31 +174,37 @@ class _Wiring:
             if one not in needed:
                 needed.add(one)
                 rest += self.graph.predecessors(one)
-        return prod(self._own(self.graph[one], (0, 0)) for one in needed)
+        return prod(self._own(one, self._skill(one)) for one in self.graph if one.id in needed)  # in a fixed order
 
     def right(self, final: Iterable[str]) -> float:
         """Return the probability that all final subtasks are right where wrong inputs spoil only now and then."""
         found: dict[str, _Resting] = {}
         for place, subtask in enumerate(self.graph):
             groups = _apart(found[one] for one in self._shown(subtask))
-            chance = sum(share * self._own(subtask, wrong) for wrong, share in _patterns(groups).items())
+            met = _patterns(groups)
+            self.met[subtask.id] = [(share, self._skill(subtask, wrong)) for wrong, share in met.items()]
+            chance = sum(share * self._own(subtask, skill) for share, skill in self.met[subtask.id])
             on = 1 << place
             for group in groups:
                 on |= group.on
             found[subtask.id] = _Resting(on=on, right=((min(1.0, chance), not subtask.answer.votable),))
         return prod(min(right for right, _ in group.right) for group in _apart(found[one] for one in final))
 
-    def _own(self, subtask: Subtask, wrong: tuple[int, int]) -> float:
-        """Return the accuracy of a subtask of whose inputs so many texts and so many values are wrong."""
-        reading, is_led = self.reading, self.topology == "hierarchical"
+    def _skill(self, subtask: Subtask, wrong: tuple[int, int] = (0, 0)) -> Skill:
+        """Return what one vote on a subtask is of whose inputs so many texts and so many values are wrong."""
+        reading = self.reading
         texts = sum(not self.graph[one].answer.votable for one in self._shown(subtask))
-        right_texts = texts - wrong[0] + is_led  # the lead's note
+        right_texts = texts - wrong[0] + (self.topology == "hierarchical")  # the lead's note
         kept = reading.right_text**right_texts * reading.wrong_text ** wrong[0] * reading.wrong_value ** wrong[1]
-        skill = reread(self.able.skill(subtask.answer), kept)
-        return self._team(subtask.id, subtask.answer, skill, reading.right_text**is_led)
+        return reread(self.able.skill(subtask.answer), kept)
 
-    def _team(self, name: str, answer: AnswerType, skill: Skill, kept: float) -> float:
-        return kept * team_accuracy(self.teams[name], answer, skill, self.reading)
+    def _own(self, subtask: Subtask, skill: Skill) -> float:
+        """Return the accuracy of a subtask's team, whose report a lead reads if there is one."""
+        report = self.reading.right_text if self.topology == "hierarchical" else 1.0
+        return report * self._team(subtask.id, subtask.answer, skill)
+
+    def _team(self, name: str, answer: AnswerType, skill: Skill) -> float:
+        return team_accuracy(self.teams[name], answer, skill, self.reading)
 
     def _shown(self, subtask: Subtask) -> Iterable[str]:
         return strong_inputs(subtask) if self.topology == "parallel" else self.graph.predecessors(subtask.id)

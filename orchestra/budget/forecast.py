@@ -23,6 +23,8 @@ from orchestra_topologies.teams.team import Team
 
 WORTH = 0.002
 """Gain in accuracy below which another vote is not worth its price."""
+LEAST_GAIN = 1e-9
+"""Gain that is more than rounding."""
 MOST_K = 12
 """Largest margin that is looked at."""
 
@@ -119,7 +121,7 @@ def forecast_graph(
     rows = [_row(graph, one, measured, budget) for one in candidates]
     route = rows[0]
     best = max((row for row in rows if row.within_budget), key=lambda row: (row.low, -row.input_tokens), default=route)
-    is_better = measured.is_known and best.low > route.low
+    is_better = measured.is_known and best.low > route.low + LEAST_GAIN
     recommended = best if is_better or (best.within_budget and not route.within_budget) else route
     k, gain = _margin(graph, candidates[0], measured)
     others = sorted(rows[1:], key=lambda row: -row.low)

@@ -32,6 +32,7 @@ _OWN = {
     "runs": "orchestra.cli.runs:runs_command",
     "show": "orchestra.cli.runs:show_command",
     "gc": "orchestra.cli.runs:gc_command",
+    "calibrate": "orchestra.cli.calibrate:calibrate_command",
     "forecast": "orchestra.cli.forecast:forecast_app",
     "doctor": "orchestra.cli.doctor:doctor_command",
     "models": "orchestra.cli.doctor:models_app",

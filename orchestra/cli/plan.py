@@ -134,8 +134,8 @@ def planned(
         plan = replace(plan, roles=cards)
     if profile is not None:
         plan = replace(plan, profile=Profile.load(profile))
-    given = {name: value for name, value in asked.items() if value not in (None, "auto")}
-    if "k" in given:
+    given = {name: value for name, value in asked.items() if value is not None and (value != "auto" or name == "k")}
+    if given.get("k", "auto") != "auto":
         given["k"] = parse_k(str(given["k"]))
     choices = Choices(**{**asdict(plan.choices), **given})
     return replace(plan, choices=choices, model=parse_models(model or ()) or plan.model)

@@ -218,7 +218,7 @@ class _PlanShown:
             case Decomposed():
                 self.plan = replace(self.plan, task=TaskGraph.from_dict(record.graph), context="", decomposer=None)
             case Routed() if isinstance(self.plan.task, TaskGraph) and not record.reroutes:
-                _hint(self.k, self.plan.task, self.console)
+                _hint(self.k, self.plan, self.plan.task, self.console)
                 if not self.is_quiet:
                     self.console.print(plan_view(self.plan.task, self.plan.design))
             case Routed() | Condensed():
@@ -269,10 +269,11 @@ async def _asked(progress: RunProgress, question: str) -> bool:
     return reply.strip().lower() in ("y", "yes")
 
 
-def _hint(k: str | None, graph: TaskGraph, console: Console) -> None:
+def _hint(k: str | None, plan: Plan, graph: TaskGraph, console: Console) -> None:
     """Say once what --k does not do."""
     if k == "auto":
-        console.print("--k auto needs a profile of the model; without one it means the default, ahead by 3")
+        if plan.profile is None:
+            console.print("--k auto needs a profile of the model; without one it means the default, ahead by 3")
     elif k is not None:
         unvoted = ", ".join(subtask.id for subtask in graph if not subtask.answer.votable)
         if unvoted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from itertools import pairwise
 from typing import Any, Literal, TypeAlias
@@ -21,7 +21,7 @@ from orchestra_agents.acting import in_doubt
 from orchestra_agents.errors import BudgetExceeded, RunDeclined
 from orchestra_agents.journal.records import Approval, Routed, RunStatus, Synthesised
 from orchestra_agents.journal.sqlite import RunJournal
-from orchestra_agents.ledger import Cost
+from orchestra_agents.ledger import Budget, Cost
 from orchestra_agents.models.contract import Json
 from orchestra_agents.models.embeddings import Embedder
 from orchestra_agents.sampler import Sampler
@@ -90,7 +90,9 @@ class Performance(Execution):
         self._passes.append(len(self.notes))
         task = self.plan.task
         graph = task if isinstance(task, TaskGraph) else TaskGraph.from_dict(graph_of(self.state) or {})
-        self.design = self.plan.decide(graph, reroutes=reroutes)
+        started = self.state.started  # what was decided under the first caps is not decided anew under larger ones
+        first = self.plan if started is None else replace(self.plan, budget=Budget(**started.budget))
+        self.design = first.decide(graph, reroutes=reroutes)
         self.assign(graph, self.design.teams, self.design.topology)
         self.stronger = self.design.stronger
         before = self.state.passes.get(reroutes - 1)

@@ -37,7 +37,7 @@ from orchestra.report.calibration import profile_view, unknown
 from orchestra.report.progress import RunProgress
 from orchestra.report.text import stderr_console
 from orchestra.session import Session, new_run_id
-from orchestra_agents.errors import BudgetExceeded, InputError, OrchestraError
+from orchestra_agents.errors import BudgetExceeded, InputError, ModelError
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import Journal
 
@@ -129,9 +129,8 @@ def _measured(
         console.print(f"orchestra: {error}", soft_wrap=True, markup=False)
         console.print(f"{resume} and a larger --budget-...", soft_wrap=True, markup=False)
         stop(EXIT_CODES["budget"])
-    except OrchestraError as error:
-        if not isinstance(error, InputError) and not session.is_new:
-            console.print(resume, soft_wrap=True, markup=False)
+    except ModelError:
+        console.print(resume, soft_wrap=True, markup=False)
         raise
     if profile is None:
         console.print(resume, soft_wrap=True, markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from itertools import product
 from math import sqrt
 from pathlib import Path
@@ -24,6 +25,7 @@ from orchestra_agents.models.simulated import SimulatedModel
 from orchestra_topologies.graph import TaskGraph
 from orchestra_topologies.router import Topology
 from orchestra_topologies.teams.team import Team, TeamSpec, choose_team
+from tests.budget import dag_referee
 from tests.budget.dag_referee import World, play
 
 CHOICE, TEXT = AnswerType("choice", choices=("yes", "no")), AnswerType("text")
@@ -386,3 +388,13 @@ def test_real_topologies_meet_the_referee(
     referee = play(graph, "hybrid", design(graph, choices).teams, world, 20_000, np.random.default_rng(0))
     error = sqrt(referee.success * (1 - referee.success) / COPIES + referee.standard_error**2)
     assert abs(right - referee.success) <= 4 * error
+
+
+def test_the_referee_shares_no_code_with_what_it_judges() -> None:
+    """It knows graphs and teams by name, and nothing of the budget model or of how runs are carried out."""
+    tree = ast.parse(Path(dag_referee.__file__).read_text())
+    used = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    assert {one for one in used if one.startswith("orchestra")} == {
+        "orchestra_topologies.graph",
+        "orchestra_topologies.teams.team",
+    }

@@ -17,7 +17,7 @@ from orchestra.budget.profile import Profile
 from orchestra.budget.recorded_votes import profile_of_run
 from orchestra.report.calibration import unknown
 from orchestra.testing import Scripted
-from orchestra_agents.errors import BudgetExceeded, InputError, ManifestChanged, UnknownRun
+from orchestra_agents.errors import AuthError, BudgetExceeded, InputError, ManifestChanged, UnknownRun
 from orchestra_agents.journal.records import Asked, Record, RunEnded, Sampled
 from orchestra_agents.journal.sqlite import Journal
 from orchestra_agents.ledger import Budget
@@ -59,7 +59,7 @@ async def test_intervals_hold_the_figures_of_a_simulated_model(
     for seed in range(3):
         name = f"simulated:p={p},rho={rho},gamma={gamma},spoil={spoil},valid={valid},seed={seed}"
         async with orchestra.Session(journal=tmp_path / f"{seed}.db") as session:
-            found = await calibrate(statements(80), model=name, messages=[16], design=PLAIN, session=session)
+            found = await calibrate(statements(60), model=name, messages=[16], design=PLAIN, session=session)
         [size] = found.answers[0].sizes
         assert size.votes is not None
         assert found.spoil is not None
@@ -158,6 +158,20 @@ async def test_a_budget_stops_a_pilot_and_no_recorded_vote_is_asked_again(tmp_pa
     with Journal(tmp_path / "j.db", "read") as journal:
         ends = [one.record.status for one in journal.entries("r") if isinstance(one.record, RunEnded)]
     assert ends == ["budget"] * attempts + ["ok"]
+
+
+async def test_after_a_failure_nothing_new_is_begun(tmp_path: Path) -> None:
+    """What was begun ends, the rest is not asked, the run has failed, and a model that answers goes on with it."""
+    model = Scripted([AuthError("no such key")])
+    with pytest.raises(AuthError):
+        await measured(tmp_path, statements(40), model, panel=1, messages=[], design=PLAIN)
+    assert len(model.asked) <= 16
+    with Journal(tmp_path / "j.db", "read") as journal:
+        [end] = [one.record for one in journal.entries("r") if isinstance(one.record, RunEnded)]
+    assert end.status == "failed"
+    better = Scripted(['{"answer":"yes"}'])
+    found = await measured(tmp_path, statements(40), better, panel=1, messages=[], design=PLAIN)
+    assert found.answers[0].sizes[0].valid.value == 1
 
 
 async def test_an_interrupted_pilot_is_gone_on_with(tmp_path: Path) -> None:

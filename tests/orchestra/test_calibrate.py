@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from orchestra.budget.profile import Profile
+from orchestra_agents.models.embedded import stop_servers
 from tests.agents.embedded_weights import weights_or_skip
 from tests.orchestra.conftest import Call
 
@@ -121,11 +123,32 @@ def test_a_bad_line_is_named(call: Call, rows: Path) -> None:
     assert (done.code, "rows.jsonl, line 16: input is missing" in done.err) == (2, True)
 
 
+@pytest.fixture
+def weights() -> Iterator[Path]:
+    """The cache with the embedded model's weights, looked for before a test gets a home of its own."""
+    yield weights_or_skip().parents[1]
+    stop_servers()
+
+
 @pytest.mark.embedded
-def test_the_embedded_model_is_calibrated(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_embedded_model_is_calibrated(weights: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """Six items, for real."""
-    monkeypatch.setenv("ORCHESTRA_CACHE_DIR", str(weights_or_skip().parent))
-    options = ("--items", 6, "--panel", 2, "--messages", 4, "--examples", 6, "--question", "Is it good?", "--json")
+    monkeypatch.setenv("ORCHESTRA_CACHE_DIR", str(weights))
+    options = (
+        "--items",
+        6,
+        "--panel",
+        1,
+        "--messages",
+        4,
+        "--examples",
+        2,
+        "--chain",
+        1,
+        "--question",
+        "Is it good?",
+        "--json",
+    )
     done = call("calibrate", FAMILIES / "sentiment.jsonl", "--model", "embedded", "--out", "p.json", *options)
     assert done.code == 0, done.err
     profile = done.document["profile"]

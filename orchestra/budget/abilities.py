@@ -41,7 +41,9 @@ def abilities_of(profile: Profile | None) -> Measured:
         told = ("every accuracy: the profile was made without targets",)
         nothing = Abilities(skills={}, default=ASSUMED, assumed=told)
         return Measured(nothing, nothing, is_known=False)
-    beta = None if profile.compute is None else (profile.compute.beta.low, profile.compute.beta.high)
+    beta = None
+    if profile.compute is not None and "token" in profile.compute.beta.basis:  # votes that code counts are no tokens
+        beta = (profile.compute.beta.low, profile.compute.beta.high)
     return Measured(_able(profile, known, is_low=False), _able(profile, known, is_low=True), is_known=True, beta=beta)
 
 
@@ -71,6 +73,9 @@ def _skill(size: SizeProfile, *, is_low: bool) -> Skill:
     votes = size.votes
     assert votes is not None
     p, rho, valid = votes.accuracy, votes.shared.rho, size.valid
+    pairs = votes.shared.moment
+    if pairs is not None and pairs.value > rho.high:  # several wrong answers: votes err together without being copies
+        rho = pairs
     return Skill(
         p=p.low if is_low else p.value,
         rho=rho.high if is_low else rho.value,

@@ -19,7 +19,7 @@ from orchestra.budget.confidence import Platt
 from orchestra.budget.estimates import STRICT, Estimate
 from orchestra.budget.relays import Channel, ChannelCurve
 from orchestra.budget.replay import PanelGain
-from orchestra.budget.skill import Skill
+from orchestra.budget.skill import ConfidenceSkill
 from orchestra_agents.errors import InputError
 from orchestra_agents.json_schema import shown
 from orchestra_agents.models.contract import Evidence, Json
@@ -85,9 +85,9 @@ class ConfidenceProfile:
 
     source: Literal["votes", "logprobs", "verbal"]
     scaler: Platt
-    raw: Skill
+    raw: ConfidenceSkill
     """Of the confidences as they came."""
-    scaled: Skill
+    scaled: ConfidenceSkill
     """Of the scaled ones, each by a fit that did not see it."""
 
 

@@ -37,7 +37,7 @@ class _Bins:
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Skill:
+class ConfidenceSkill:
     """How good probabilities are. A small error with a skill near 0 only predicts the base rate."""
 
     n: int
@@ -57,7 +57,7 @@ class Skill:
     """Whether the errors can only be too small: binning hides some of a continuous output's."""
 
 
-def skill_of(probabilities: ArrayLike, labels: ArrayLike, *, bins: int = BINS) -> Skill:
+def skill_of(probabilities: ArrayLike, labels: ArrayLike, *, bins: int = BINS) -> ConfidenceSkill:
     """Return how good probabilities are.
 
     Args:
@@ -68,7 +68,7 @@ def skill_of(probabilities: ArrayLike, labels: ArrayLike, *, bins: int = BINS) -
     given, right = labelled(probabilities, labels)
     base = float(right.mean())
     brier = float(((given - right) ** 2).mean())
-    return Skill(
+    return ConfidenceSkill(
         n=len(given),
         base_rate=base,
         brier=brier,

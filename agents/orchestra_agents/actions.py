@@ -8,7 +8,7 @@ from typing import Self
 
 from orchestra_agents.answers import AnswerType
 from orchestra_agents.errors import RedFlag
-from orchestra_agents.json_schema import parse_json, shown
+from orchestra_agents.json_schema import closed_object, parse_json, shown
 from orchestra_agents.models.contract import Json, canonical_json
 from orchestra_agents.tools import Toolbox
 
@@ -32,9 +32,9 @@ class ActionType(AnswerType):
         constraint = final.constraint()
         answer = {"type": "string"} if constraint is None else json.loads(constraint)["properties"]["answer"]
         calls = [
-            _object({"tool": {"const": tool.name}, "arguments": dict(tool.schema)}) for tool in tools.tools.values()
+            closed_object({"tool": {"const": tool.name}, "arguments": dict(tool.schema)}) for tool in tools.tools.values()
         ]
-        done = _object({"done": {"const": True}, "answer": answer})
+        done = closed_object({"done": {"const": True}, "answer": answer})
         return cls("json", schema=canonical_json({"anyOf": [*calls, done]}), final=final)
 
     def read(self, text: str) -> Json:
@@ -76,12 +76,3 @@ class ActionType(AnswerType):
 def is_done(action: Json) -> bool:
     """Whether an action ends the work."""
     return isinstance(action, dict) and action.get("done") is True
-
-
-def _object(properties: dict[str, Json]) -> dict[str, Json]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }

@@ -91,6 +91,16 @@ def shown(value: object) -> str:
         return f"a huge {type(value).__name__}"
 
 
+def closed_object(properties: dict[str, Json]) -> dict[str, Json]:
+    """Return the schema of an object with all of these properties and no other."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
 def schema_problem(schema: Json) -> str | None:
     """Return what is wrong with a JSON schema, as far as `mismatch` reads it, or None."""
     if not isinstance(schema, dict):

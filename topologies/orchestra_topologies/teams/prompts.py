@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestra_agents.answers import AnswerType
+from orchestra_agents.json_schema import closed_object
 from orchestra_agents.models.contract import Json, canonical_json
 from orchestra_agents.sections import data_section
 from orchestra_topologies.prompts import Given
@@ -67,9 +68,9 @@ def finding_material(plan: Json, own: Given | None, number: int) -> list[str]:
 def plan_answer(count: int) -> AnswerType:
     """Return the answer type of a lead's plan for `count` workers."""
     note = {"type": "string", "maxLength": NOTE_CHARACTERS}
-    part = _object({"objective": note, "focus": note})
+    part = closed_object({"objective": note, "focus": note})
     parts = {"type": "array", "items": part, "minItems": count, "maxItems": count}
-    return AnswerType("json", schema=canonical_json(_object({"subtasks": parts, "reasoning": note})))
+    return AnswerType("json", schema=canonical_json(closed_object({"subtasks": parts, "reasoning": note})))
 
 
 def coordination_answer(count: int) -> AnswerType:
@@ -77,13 +78,4 @@ def coordination_answer(count: int) -> AnswerType:
     note = {"type": "string", "maxLength": NOTE_CHARACTERS}
     guidance = {"type": "array", "items": note, "minItems": count, "maxItems": count}
     verdict = {"type": "string", "enum": ["CONTINUE", "STOP"]}
-    return AnswerType("json", schema=canonical_json(_object({"verdict": verdict, "guidance": guidance})))
-
-
-def _object(properties: dict[str, Json]) -> dict[str, Json]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    return AnswerType("json", schema=canonical_json(closed_object({"verdict": verdict, "guidance": guidance})))

@@ -32,7 +32,8 @@ class ActionType(AnswerType):
         constraint = final.constraint()
         answer = {"type": "string"} if constraint is None else json.loads(constraint)["properties"]["answer"]
         calls = [
-            closed_object({"tool": {"const": tool.name}, "arguments": dict(tool.schema)}) for tool in tools.tools.values()
+            closed_object({"tool": {"const": tool.name}, "arguments": dict(tool.schema)})
+            for tool in tools.tools.values()
         ]
         done = closed_object({"done": {"const": True}, "answer": answer})
         return cls("json", schema=canonical_json({"anyOf": [*calls, done]}), final=final)

@@ -279,3 +279,6 @@ def _hint(k: str | None, plan: Plan, graph: TaskGraph, console: Console) -> None
         if unvoted:
             told = f"--k {k} does not apply to text and code answers, which are asked once: {unvoted}"
             console.print(told, markup=False)
+        several = sorted({team.name for team in plan.decide(graph).teams.values() if team.is_several})
+        if several:
+            console.print(f"--k {k} is the margin of votes; {', '.join(several)} does not vote by it", markup=False)

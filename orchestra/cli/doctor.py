@@ -20,7 +20,7 @@ from orchestra_agents.models import weights
 from orchestra_agents.models.contract import Json, ModelFacts
 
 _PACKAGES = ("langgraph", "networkx", "httpx", "pydantic", "tenacity", "structlog", "typer", "rich")
-_EXTRAS = {"embedded": "xllamacpp"}
+_EXTRAS = {"embedded": "xllamacpp", "mcp": "mcp", "plots": "matplotlib"}
 
 models_app = typer.Typer(help="Models that can be kept on this machine.", no_args_is_help=True)
 

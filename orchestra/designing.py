@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -17,6 +17,7 @@ from orchestra_topologies.conduct import WHOLE
 from orchestra_topologies.graph import Subtask, TaskGraph
 from orchestra_topologies.router import Route, Topology, route
 from orchestra_topologies.shape import Shape, shape_of
+from orchestra_topologies.subtask import own_keys
 from orchestra_topologies.synthesis import questions, whole_answer
 from orchestra_topologies.teams.team import Team, TeamSpec, choose_team
 from orchestra_topologies.wiring import ignored_edges
@@ -139,7 +140,7 @@ def decide(
     if made.winner == "user" or best is found.route:
         return replace(made, forecast=found)
     other = design(graph, replace(choices, topology=best.topology, team=best.asked))
-    reason = f"{found.reason}; the route says {made.topology}: {made.reason}"
+    reason = f"{found.reason}, by the profile of {profile.model}; the route says {made.topology}: {made.reason}"
     return replace(other, route=made.route, winner="forecast", reason=reason, forecast=found)
 
 
@@ -166,8 +167,14 @@ def _worth(graph: TaskGraph, choices: Choices, profile: Profile, budget: Budget)
 
 
 def _candidates(choices: Choices, graph: TaskGraph, made: Design) -> list[Candidate]:
-    """Return the ways that the user leaves open; the plan's own first."""
-    others = get_args(Topology) if choices.topology == "auto" else ()
+    """Return the ways that the user leaves open; the plan's own first.
+
+    One agent for a whole graph gets no subtask's tools to itself and runs no subtask's check, so it is no alternative
+    where a subtask has such keys.
+    """
+    others: Sequence[Topology] = get_args(Topology) if choices.topology == "auto" else ()
+    if len(graph) > 1 and any(own_keys(subtask) for subtask in graph):
+        others = [topology for topology in others if topology != "single"]
     teams = ("auto", *RIVALS) if choices.team == "auto" else (choices.team,)
     found: dict[tuple[str, str], Candidate] = {}
     for topology in dict.fromkeys([made.topology, *others]):

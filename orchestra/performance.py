@@ -156,7 +156,7 @@ class Performance(Execution):
 
     def tell(self, verdict: Verdict) -> None:
         """Note what the user should know about how the answer came about."""
-        for one in tolerated(self.graph, self.outcomes):
+        for one in () if WHOLE in self.outcomes else tolerated(self.graph, self.outcomes):
             self.notes.append(f"{one} is {self.outcomes[one].status}, and those who depend on it did without")
         open_ = [one for one in self.resolutions.values() if not one.is_settled and one.answer is not None]
         is_yours = self.design.winner == "user"

@@ -77,6 +77,8 @@ class Tool:
     effects: Effects
     invoke: Invoke = field(repr=False)
     limits: ToolLimits = LIMITS
+    check: Callable[[dict[str, Json]], str | None] | None = field(default=None, repr=False)
+    """What tells what the schema cannot: why arguments are wrong, or None; called before anything is begun."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -119,12 +121,12 @@ class Tool:
             return self._failed(error)
 
     def problem(self, arguments: Json) -> str | None:
-        """Return why a call cannot be made with `arguments`, as far as the schema tells, or None."""
+        """Return why a call cannot be made with `arguments`, as far as schema and check tell, or None."""
         try:
             canonical_json(arguments).encode()
         except (TypeError, ValueError, RecursionError):
             return "arguments must be JSON values"
-        return mismatch(arguments, dict(self.schema), "arguments")
+        return mismatch(arguments, dict(self.schema), "arguments") or (self.check(arguments) if self.check else None)
 
     def _late(self) -> Observation:
         doubt = "" if self.effects == "none" else "; it may have happened all the same"
@@ -295,14 +297,24 @@ def tool(
     name = function.__name__ if name is None else name
     arguments, has_key = _arguments(function, name)
 
-    async def invoke(given: dict[str, Json], key: str) -> Json:
+    def read(given: dict[str, Json]) -> BaseModel:
         try:
-            read = arguments.model_validate_json(canonical_json(given), strict=True)
+            return arguments.model_validate_json(canonical_json(given), strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(["arguments", *map(str, first["loc"])])
+            where = ".".join(["arguments", *(str(part).removeprefix(_GIVEN) for part in first["loc"])])
             raise _Misfit(f"{where}: {first['msg']}") from error
-        values = {one.removeprefix(_GIVEN): getattr(read, one) for one in arguments.model_fields}
+
+    def check(given: dict[str, Json]) -> str | None:
+        try:
+            read(given)
+        except _Misfit as error:
+            return str(error)
+        return None
+
+    async def invoke(given: dict[str, Json], key: str) -> Json:
+        made = read(given)
+        values = {one.removeprefix(_GIVEN): getattr(made, one) for one in arguments.model_fields}
         return await function(**values, **({_KEY: key} if has_key else {}))
 
     return Tool(
@@ -312,6 +324,7 @@ def tool(
         effects=effects,
         invoke=invoke,
         limits=limits,
+        check=check,
     )
 
 

@@ -120,7 +120,8 @@ def forecast_graph(
     """
     rows = [_row(graph, one, measured, budget) for one in candidates]
     route = rows[0]
-    best = max((row for row in rows if row.within_budget), key=lambda row: (row.low, -row.input_tokens), default=route)
+    within = [row for row in rows if row.within_budget]
+    best = max(within, key=lambda row: (row.low, -row.rounds, -row.input_tokens), default=route)
     is_better = measured.is_known and best.low > route.low + LEAST_GAIN
     recommended = best if is_better or (best.within_budget and not route.within_budget) else route
     k, gain = _margin(graph, candidates[0], measured)

@@ -164,6 +164,8 @@ def _compared(result: RunResult | Solved, journal: Journal, baseline: str) -> Ru
     if not isinstance(result, RunResult) or journal.kind(baseline) != "graph":
         raise InputError("--baseline", "compares two runs of task graphs")
     other = _state_of(journal, baseline)
+    if other.teams:
+        raise InputError("--baseline", f"{baseline!r} is a run of teams; the baseline is a run of one agent")
     if graph_of(other) != graph_of(_state_of(journal, result.run_id)):
         raise InputError("--baseline", f"{baseline!r} worked on another task graph than {result.run_id!r}")
     single = result_of(baseline, other, journal.path).coordination

@@ -385,6 +385,8 @@ async def test_an_argument_that_only_its_type_refuses_says_where() -> None:
     assert seen.text.startswith("arguments.on.1: Input should be a valid date")
     seen = await call(book, on=[], row=["3", "a"])
     assert seen == Observation(status="refused", text="arguments.row.0: Input should be a valid integer")
+    assert book.problem({"on": [], "row": ["3", "a"]}) == seen.text  # known before the call is begun
+    assert book.problem({"on": ["2020-01-01"]}) is None
 
 
 async def test_whole_floats_are_floats_only() -> None:

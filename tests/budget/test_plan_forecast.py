@@ -133,6 +133,16 @@ def test_one_agent_or_a_team_by_what_was_measured() -> None:
     assert decide(wide, together, profile=measured(0.9, 0.3)).topology != "single"
 
 
+@pytest.mark.parametrize("own", [{"tools": ["send"]}, {"verify": "python"}, {"model": "simulated:p=0.9,seed=2"}])
+def test_one_agent_is_no_way_where_subtasks_have_their_own_means(own: dict[str, Any]) -> None:
+    """It would merge their grants and drop their checks, whatever it promises."""
+    wide = TaskGraph([asks("a") | own, asks("b", "a"), asks("c", "a", "b")])
+    made = decide(wide, Choices(team="solo"), profile=measured(0.8, 0.9))
+    assert made.forecast is not None
+    assert "single" not in {row.topology for row in made.forecast.rows}
+    assert decide(wide, Choices(topology="single", team="solo")).topology == "single"
+
+
 def test_a_gain_that_is_not_certain_is_none() -> None:
     """The low end decides: where rounding is all that sets two ways apart, the route stands."""
     made = decide(CHAIN, Choices(team="vote"), profile=measured(0.9))

@@ -336,11 +336,13 @@ def test_show_tells_the_figures_and_compares_them(tmp_path: Path, call: Call) ->
 
 
 def test_a_baseline_is_a_run_of_a_task_graph(tmp_path: Path, call: Call) -> None:
-    """A chain, and a run that is not there, are refused in a sentence."""
+    """A chain, a run of a team, and a run that is not there, are refused in a sentence."""
     journal = tmp_path / "j.db"
     ran(journal, "many", "solo")
+    ran(journal, "team", "decentralized")
     call("drive", "hanoi:disks=2", "--model", "simulated", "--journal", journal, "--run-id", "chain")
-    for run_id, baseline, told in (("many", "chain", "task graphs"), ("chain", "many", "chain"), ("many", "no", "no")):
+    refused = [("many", "chain", "task graphs"), ("chain", "many", "chain"), ("many", "no", "no")]
+    for run_id, baseline, told in [*refused, ("many", "team", "a run of one agent")]:
         done = call("show", run_id, "--journal", journal, "--baseline", baseline)
         assert done.code == 2
         assert told in done.err

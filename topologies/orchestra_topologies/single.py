@@ -8,15 +8,13 @@ from langgraph.runtime import Runtime
 from orchestra_agents.microagent import Question
 from orchestra_topologies.conduct import WHOLE
 from orchestra_topologies.execution import Execution
-from orchestra_topologies.graph import Subtask
 from orchestra_topologies.outcome import Outcome
 from orchestra_topologies.progress import Progress, TopologyGraph
 from orchestra_topologies.prompts import whole_prompt, whole_words
+from orchestra_topologies.subtask import own_keys
 from orchestra_topologies.synthesis import only_final, whole_answer
 
-_OWN = ("model", "role", "team", "k", "timeout_s", "examples", "verify", "repair", "select", "join")
 _KEPT = ("verify", "repair")  # of the subtask whose answer is the whole one
-_PLAIN = Subtask(id="plain", description="-")
 
 
 def build() -> TopologyGraph:
@@ -38,14 +36,12 @@ async def _answer(state: Progress, runtime: Runtime[Execution]) -> Progress:
     question = Question(node=WHOLE, prompt=prompt, answer=whole_answer(run.graph), words=whole_words(run.graph))
     run.outcomes[WHOLE] = outcome = await run.put(question, run.teams[WHOLE], run.whole_terms())
     last = only_final(run.graph)
-    own = sorted({name for subtask in subtasks for name in _own(subtask) if not (subtask is last and name in _KEPT)})
-    if own:
-        run.notes.append(f"one agent answered the whole task: {', '.join(own)} of single subtasks did not apply")
+    own = {name for subtask in subtasks for name in own_keys(subtask) if not (subtask is last and name in _KEPT)}
+    if own - {"tools"}:
+        lost = ", ".join(sorted(own - {"tools"}))
+        run.notes.append(f"one agent answered the whole task: {lost} of single subtasks did not apply")
+    if len({subtask.tools for subtask in subtasks}) > 1:
+        run.notes.append("one agent answered the whole task, and so could call the tools of every subtask")
     for subtask in subtasks:
         run.settle(subtask, Outcome(status=outcome.status, cause=outcome.cause, covered_by="whole"))
     return {"settled": len(subtasks)}
-
-
-def _own(subtask: Subtask) -> list[str]:
-    """Return the keys in which a subtask says something of its own about who answers it and how."""
-    return [name for name in _OWN if getattr(subtask, name) != getattr(_PLAIN, name)]

@@ -133,6 +133,16 @@ def _truth_dict(truth: Truth) -> dict[str, Json]:
     return said if truth.difficulty is None else said | {"difficulty": truth.difficulty}
 
 
+OWN_KEYS = ("model", "role", "team", "k", "timeout_s", "examples", "verify", "repair", "select", "join", "tools")
+"""Keys by which a subtask says who answers it, how, and with what."""
+
+
+def own_keys(subtask: Subtask) -> list[str]:
+    """Return those of `OWN_KEYS` in which a subtask says anything."""
+    plain = Subtask(id=subtask.id, description=subtask.description)
+    return [name for name in OWN_KEYS if getattr(subtask, name) != getattr(plain, name)]
+
+
 _WRITERS: dict[str, Json] = {
     "answer": AnswerType.spec,
     "depends_on": dict,

@@ -154,4 +154,5 @@ def test_shared_errors_never_make_a_panel_better(p: float, rho: float, fan_in: i
     """A panel's accuracy lies between that of one vote and that of free votes, and falls with the correlation."""
     found = beta_binomial_accuracy(p, rho, fan_in)
     assert p - 1e-9 <= found <= beta_binomial_accuracy(p, 0.0, fan_in) + 1e-9
-    assert 1 <= beta_binomial_gain(rho, fan_in) <= beta_binomial_gain(0.0, fan_in) + 1e-9
+    assert 1 - 1e-9 <= beta_binomial_gain(rho, fan_in) <= beta_binomial_gain(0.0, fan_in) + 1e-9
+    assert beta_binomial_gain(1 - 2**-53, 3) == pytest.approx(1)

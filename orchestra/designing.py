@@ -17,8 +17,7 @@ from orchestra_topologies.conduct import WHOLE
 from orchestra_topologies.graph import Subtask, TaskGraph
 from orchestra_topologies.router import Route, Topology, route
 from orchestra_topologies.shape import Shape, shape_of
-from orchestra_topologies.subtask import own_keys
-from orchestra_topologies.synthesis import questions, whole_answer
+from orchestra_topologies.synthesis import lost_together, questions, whole_answer
 from orchestra_topologies.teams.team import Team, TeamSpec, choose_team
 from orchestra_topologies.wiring import ignored_edges
 
@@ -169,11 +168,10 @@ def _worth(graph: TaskGraph, choices: Choices, profile: Profile, budget: Budget)
 def _candidates(choices: Choices, graph: TaskGraph, made: Design) -> list[Candidate]:
     """Return the ways that the user leaves open; the plan's own first.
 
-    One agent for a whole graph gets no subtask's tools to itself and runs no subtask's check, so it is no alternative
-    where a subtask has such keys.
+    One agent for a whole graph is no alternative where that would merge grants or drop a check.
     """
     others: Sequence[Topology] = get_args(Topology) if choices.topology == "auto" else ()
-    if len(graph) > 1 and any(own_keys(subtask) for subtask in graph):
+    if len(graph) > 1 and lost_together(graph):
         others = [topology for topology in others if topology != "single"]
     teams = ("auto", *RIVALS) if choices.team == "auto" else (choices.team,)
     found: dict[tuple[str, str], Candidate] = {}

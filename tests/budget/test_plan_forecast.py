@@ -143,6 +143,14 @@ def test_one_agent_is_no_way_where_subtasks_have_their_own_means(own: dict[str, 
     assert decide(wide, Choices(topology="single", team="solo")).topology == "single"
 
 
+@pytest.mark.parametrize(("everybody", "last"), [({"tools": ["send"]}, {}), ({}, {"verify": "python"})])
+def test_one_agent_is_a_way_where_it_loses_nothing(everybody: dict[str, Any], last: dict[str, Any]) -> None:
+    """Tools that all subtasks have are one grant, and the check of the only final one is the whole answer's."""
+    wide = TaskGraph([asks("a") | everybody, asks("b", "a") | everybody, asks("c", "a", "b") | everybody | last])
+    found = forecast_of(wide, Choices(team="solo"), profile=measured(0.8, 0.9))
+    assert "single" in {row.topology for row in found.rows}
+
+
 def test_a_gain_that_is_not_certain_is_none() -> None:
     """The low end decides: where rounding is all that sets two ways apart, the route stands."""
     made = decide(CHAIN, Choices(team="vote"), profile=measured(0.9))

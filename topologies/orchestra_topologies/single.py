@@ -11,10 +11,7 @@ from orchestra_topologies.execution import Execution
 from orchestra_topologies.outcome import Outcome
 from orchestra_topologies.progress import Progress, TopologyGraph
 from orchestra_topologies.prompts import whole_prompt, whole_words
-from orchestra_topologies.subtask import own_keys
-from orchestra_topologies.synthesis import only_final, whole_answer
-
-_KEPT = ("verify", "repair")  # of the subtask whose answer is the whole one
+from orchestra_topologies.synthesis import lost_together, whole_answer
 
 
 def build() -> TopologyGraph:
@@ -35,12 +32,10 @@ async def _answer(state: Progress, runtime: Runtime[Execution]) -> Progress:
     prompt = whole_prompt(run.graph)
     question = Question(node=WHOLE, prompt=prompt, answer=whole_answer(run.graph), words=whole_words(run.graph))
     run.outcomes[WHOLE] = outcome = await run.put(question, run.teams[WHOLE], run.whole_terms())
-    last = only_final(run.graph)
-    own = {name for subtask in subtasks for name in own_keys(subtask) if not (subtask is last and name in _KEPT)}
-    if own - {"tools"}:
-        lost = ", ".join(sorted(own - {"tools"}))
-        run.notes.append(f"one agent answered the whole task: {lost} of single subtasks did not apply")
-    if len({subtask.tools for subtask in subtasks}) > 1:
+    lost = lost_together(run.graph)
+    if ignored := ", ".join(key for key in lost if key != "tools"):
+        run.notes.append(f"one agent answered the whole task: {ignored} of single subtasks did not apply")
+    if "tools" in lost:
         run.notes.append("one agent answered the whole task, and so could call the tools of every subtask")
     for subtask in subtasks:
         run.settle(subtask, Outcome(status=outcome.status, cause=outcome.cause, covered_by="whole"))

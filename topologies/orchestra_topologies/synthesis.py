@@ -15,6 +15,7 @@ from orchestra_agents.journal.records import RunStatus
 from orchestra_agents.models.contract import Json
 from orchestra_topologies.graph import Subtask, TaskGraph
 from orchestra_topologies.outcome import Outcome
+from orchestra_topologies.subtask import own_keys
 
 Operator = Literal["none", "last", "verified", "only", "same", "vote", "medoid", "merge", "arbitrate"]
 """How several answers became one, in the order in which it is tried."""
@@ -93,6 +94,18 @@ def parts(graph: TaskGraph) -> list[Part]:
             members = asked[name] if is_question else (subtask.id,)
             found.setdefault(name, Part(name, members, is_question))
     return list(found.values())
+
+
+def lost_together(graph: TaskGraph) -> list[str]:
+    """Return the keys of subtasks that do not hold where one agent answers the whole graph.
+
+    The check and repair of the only final subtask are the whole answer's, and tools that every subtask has are its own.
+    """
+    last, kept = only_final(graph), {"verify", "repair"}
+    own = {key for subtask in graph for key in own_keys(subtask) if not (subtask is last and key in kept)}
+    if len({subtask.tools for subtask in graph}) == 1:
+        own.discard("tools")
+    return sorted(own)
 
 
 def only_final(graph: TaskGraph) -> Subtask | None:

@@ -143,7 +143,15 @@ class TokenUsage:
     """Tokens of one completion. With several completions of one request, the first carries the input."""
 
     input_tokens: int = 0
+    """Tokens read, those of a cache included."""
     output_tokens: int = 0
+    """Tokens written, those of hidden reasoning included."""
+    cached_tokens: int = 0
+    """Tokens among the input that the server read from its prompt cache, at a lower price."""
+    written_tokens: int = 0
+    """Tokens among the input that the server wrote into its prompt cache, where that has a price of its own."""
+    reasoning_tokens: int = 0
+    """Tokens among the output that nobody is shown."""
     estimated: bool = False
     """True where the server did not say and the figures are ours (four characters a token)."""
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from types import MappingProxyType
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -81,10 +82,12 @@ class Transport:
 
     Args:
         base_url: Where paths begin, http or https, for example `http://localhost:8000/v1`.
-        api_key: Sent as a bearer token; kept out of repr, errors and logs.
+        api_key: Sent as a bearer token, or as the value of `key_header`; kept out of repr, errors and logs.
         concurrency: Most connections at a time; further requests wait for one.
         timeouts: How long a request may take.
         client: A client of your own (proxies, certificates); it is used as it is and never closed here.
+        key_header: Header that carries the key as it is; None sends it as a bearer token.
+        headers: Further headers of every request, for example the version of an interface.
     """
 
     def __init__(
@@ -95,9 +98,13 @@ class Transport:
         concurrency: int = 8,
         timeouts: Timeouts = _TIMEOUTS,
         client: httpx.AsyncClient | None = None,
+        key_header: str | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.base_url = _checked_base_url(base_url)
         self._key = _checked_key(api_key)
+        self._headers = {"accept": "application/json", "content-type": "application/json", **headers}
+        self._key_header = key_header
         self._concurrency = concurrency
         self._timeouts = timeouts
         self._given = client
@@ -134,9 +141,7 @@ class Transport:
     async def _ask(self, method: str, url: str, content: bytes | None) -> Json:
         """Send one request; every failure becomes a ModelError."""
         client = await self._client()
-        headers = {"accept": "application/json", "content-type": "application/json"}
-        if self._key is not None:
-            headers["authorization"] = f"Bearer {self._key.reveal()}"
+        headers = self._headers | self._authorization()
         try:
             async with self._stream(client, method, url, content, headers) as response:
                 async with asyncio.timeout(self._timeouts.read_s):
@@ -153,6 +158,13 @@ class Transport:
             broken = TransportError(f"no working connection to {self.base_url}: {reason}")
             broken.unknown = int(not isinstance(error, httpx.ConnectError | httpx.UnsupportedProtocol))
             raise broken from error
+
+    def _authorization(self) -> dict[str, str]:
+        """Return the header that carries the key, which is put together only while a request is sent."""
+        if self._key is None:
+            return {}
+        key = self._key.reveal()
+        return {self._key_header: key} if self._key_header else {"authorization": f"Bearer {key}"}
 
     def _stream(
         self, client: httpx.AsyncClient, method: str, url: str, content: bytes | None, headers: dict[str, str]

@@ -1,0 +1,1 @@
+"""Suites: questions made from a seed, each with an exact checker."""

@@ -371,5 +371,6 @@ async def decompose(
     with session.journal.own(f"decompose-{secrets.token_hex(4)}") as journal:
         state = RunState()
         journal.listen(state.apply)
-        sampler = Sampler(models, journal=journal, state=state, ledger=Ledger(Budget()), limit=session.limit)
+        ledger, limit, tariff = Ledger(Budget()), session.limit, session.tariff
+        sampler = Sampler(models, journal=journal, state=state, ledger=ledger, limit=limit, tariff=tariff)
         return await propose(plan, terms, sampler)

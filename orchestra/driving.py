@@ -269,6 +269,7 @@ async def _drive(order: _Order, session: Session, run_id: str, hooks: DriveHooks
             state=state,
             ledger=session.ledger(budget, ChainState.whole(session.journal, run_id).usage.as_cost()),
             limit=session.limit,
+            tariff=session.tariff,
             steps=order.steps,
             ask=hooks.ask,
         )

@@ -340,7 +340,12 @@ class _Attempt:
         ledger = self.session.ledger(self.plan.budget, self.state.usage.as_cost())
         ledger.start()
         sampler = Sampler(
-            self.panel.default, journal=self.journal, state=self.state, ledger=ledger, limit=self.session.limit
+            self.panel.default,
+            journal=self.journal,
+            state=self.state,
+            ledger=ledger,
+            limit=self.session.limit,
+            tariff=self.session.tariff,
         )
         plan = self.plan
         if self.made is not None:  # the graph itself, not what was written down of it, which has no functions

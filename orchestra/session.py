@@ -21,10 +21,13 @@ from orchestra_agents.limit import CallLimit
 from orchestra_agents.models.contract import Model
 from orchestra_agents.models.embeddings import Embedder
 from orchestra_agents.models.names import resolve, resolve_embedder
+from orchestra_agents.models.throttle import Rate
+from orchestra_agents.payment import Tariff
+from orchestra_agents.prices import Prices
 from orchestra_topologies.panel import Panel
 
 _IN_PROCESS = frozenset({"embedded", "gguf", "simulated", "scripted"})
-_FREE = _IN_PROCESS | {"ollama", "vllm", "llamacpp"}  # run at no price a call
+_NO_RATE = Rate()
 CONCURRENCY = 8
 """Calls in flight at once, unless something else is asked."""
 
@@ -41,9 +44,12 @@ class Session:
         base_url: Where an OpenAI-compatible server listens, overriding the provider's default.
         durability: `process` survives kill -9; `power` a loss of power, too, at the cost of a wait for every commit.
         environ: Where provider addresses and keys are read from; None is the process's environment.
+        rate: Requests and tokens that each served model may be asked for in a minute.
+        prices: What models cost: a file on top of the list that ships, or prices of your own; None is that list.
+        allow_unpriced: Whether models may be asked whose price is not known; their cost is then null.
 
     Raises:
-        InputError: concurrency is below 1.
+        InputError: concurrency is below 1, or the file of prices is wrong.
     """
 
     def __init__(
@@ -57,13 +63,20 @@ class Session:
         base_url: str | None = None,
         durability: Durability = "process",
         environ: Mapping[str, str] | None = None,
+        rate: Rate = _NO_RATE,
+        prices: Prices | Path | str | None = None,
+        allow_unpriced: bool = False,
     ) -> None:
         if concurrency < 1:
             raise InputError("concurrency", f"must be an integer of at least 1, got {concurrency}")
+        known = prices if isinstance(prices, Prices) else Prices.shipped() if prices is None else Prices.load(prices)
+        self.tariff = Tariff(known, allow_unpriced=allow_unpriced)
+        """What calls cost."""
         self.model = model
         self.base_url = base_url
         self._concurrency = concurrency
         self._slots = slots
+        self._rate = rate
         self._durability = durability
         self._budget = budget
         self._environ = os.environ if environ is None else environ
@@ -121,17 +134,17 @@ class Session:
         return Ledger(budget, spent, parent=self._ledger)
 
     def check_prices(self, budget: Budget, panel: Panel) -> None:
-        """Refuse a cap in money, of the run or the session, where a model's price is not known.
+        """Refuse models whose price is not known, unless that is allowed.
+
+        Models that were given as objects are refused only where a cap in money, of the run or the session, is to hold.
 
         Raises:
-            InputError: The cap could not be held.
+            InputError: A price is not known.
         """
-        if budget.usd is None and (self._budget is None or self._budget.usd is None):
-            return
-        for model in panel.everyone():
-            if model.name.partition(":")[0] not in _FREE:
-                problem = f"the price of {model.name} is not known here; cap calls or tokens instead"
-                raise InputError("budget.usd", problem)
+        is_capped = budget.usd is not None or (self._budget is not None and self._budget.usd is not None)
+        named = {id(model) for model in self._models.values()}
+        asked = [model for model in panel.everyone() if is_capped or id(model) in named]
+        self.tariff.check(asked, is_capped=is_capped)
 
     def embedder(self, name: str | None, panel: Panel, *, base_url: str | None = None) -> Embedder | None:
         """Return who makes embeddings, None where nobody is asked to.
@@ -153,7 +166,7 @@ class Session:
         key = (name, address)
         if key not in self._embedders:
             self._embedders[key] = resolve_embedder(
-                name, environ=self._environ, base_url=address, concurrency=self._concurrency
+                name, environ=self._environ, base_url=address, concurrency=self._concurrency, rate=self._rate
             )
         return self._embedders[key]
 
@@ -180,6 +193,7 @@ class Session:
                     base_url=address,
                     concurrency=self._concurrency,
                     slots=self._slots,
+                    rate=self._rate,
                 )
             return self._models[key]
 

@@ -186,7 +186,12 @@ class _Attempt:
         ledger = self.session.ledger(self._budget(), state.usage.as_cost())
         ledger.start()
         sampler = Sampler(
-            self.panel.default, journal=self.journal, state=state, ledger=ledger, limit=self.session.limit
+            self.panel.default,
+            journal=self.journal,
+            state=state,
+            ledger=ledger,
+            limit=self.session.limit,
+            tariff=self.session.tariff,
         )
         return Recursion(sampler=sampler, journal=self.journal, roles=order.roles, rule=order.rule, depth=order.depth)
 

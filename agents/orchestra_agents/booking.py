@@ -7,15 +7,21 @@ from contextlib import contextmanager
 
 from orchestra_agents.errors import ModelError, OrchestraError
 from orchestra_agents.ledger import Cost, Ledger, Reservation
-from orchestra_agents.models.contract import Prompt, Sampling, canonical_json
+from orchestra_agents.models.contract import Model, Prompt, Sampling, canonical_json
 from orchestra_agents.models.retry import before_retry
+from orchestra_agents.prices import FREE, Price
 
 
 class Retries:
-    """Reserves a further call before each retry of one that may have been served: retrying passes no cap."""
+    """Reserves a further call before each retry of one that may have been served: retrying passes no cap.
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    Args:
+        ledger: The account.
+        worst: What each of the requests may take.
+    """
+
+    def __init__(self, ledger: Ledger, worst: Cost) -> None:
+        self._ledger, self._worst = ledger, worst
         self._extra: list[Reservation] = []
         self._failures: list[ModelError] = []
 
@@ -43,10 +49,16 @@ class Retries:
     def _again(self, error: ModelError) -> None:
         self._failures.append(error)
         if error.calls or error.unknown:
-            self._extra.append(self._ledger.reserve(Cost(calls=1)))
+            self._extra.append(self._ledger.reserve(self._worst))
 
 
-def worst_cost(prompt: Prompt, sampling: Sampling) -> Cost:
+def takes_several(model: Model) -> bool:
+    """Whether a model gives several samples of one prompt in one request, by its `sample_at_once`."""
+    return bool(getattr(model, "uses_n", False))
+
+
+def worst_cost(prompt: Prompt, sampling: Sampling, price: Price | None = FREE) -> Cost:
     """Return what a call takes at most: no tokenizer makes more than one token of a byte, templates add a few."""
     rendered = len(canonical_json(prompt.rendered()).encode("utf-8", "replace"))
-    return Cost(calls=1, tokens=rendered + sampling.max_tokens)
+    usd = 0.0 if price is None or price is FREE else price.worst(rendered, sampling.max_tokens)
+    return Cost(calls=1, tokens=rendered + sampling.max_tokens, usd=usd)

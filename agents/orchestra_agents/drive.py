@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from orchestra_agents.chains.bets import Bets
 from orchestra_agents.chains.caller import Bill, Caller
@@ -22,6 +22,7 @@ from orchestra_agents.journal.sqlite import RunJournal
 from orchestra_agents.ledger import Ledger
 from orchestra_agents.limit import CallLimit
 from orchestra_agents.models.contract import Prompt
+from orchestra_agents.payment import Tariff
 from orchestra_agents.process import Action, State
 from orchestra_agents.voting.margin import ASSUMED_STEPS
 from orchestra_agents.voting.tally import Decided
@@ -61,6 +62,7 @@ class Driver:
         state: The run's state without the steps after its latest snapshot; kept current by listening to the journal.
         ledger: The run's account.
         limit: Bounds the calls in flight.
+        tariff: What calls cost.
         steps: Where to stop, if not at the process's own end.
         ask: Asks a person what votes cannot decide; None asks nobody.
     """
@@ -75,6 +77,7 @@ class Driver:
         state: ChainState,
         ledger: Ledger,
         limit: CallLimit,
+        tariff: Tariff,
         steps: int | None = None,
         ask: Ask | None = None,
     ) -> None:
@@ -86,7 +89,7 @@ class Driver:
         self._told: list[Callable[[int, str], Awaitable[None] | None]] = []
         self.poll = Poll(
             chain,
-            Caller(ledger=ledger, limit=limit),
+            Caller(ledger=ledger, limit=limit, tariff=tariff),
             sampling=policy.sampling(chain),
             first_temperature=policy.first_temperature,
             roles=crew.roles,
@@ -265,6 +268,7 @@ class Driver:
             input_tokens=bill.input_tokens,
             output_tokens=bill.output_tokens,
             estimated=bill.estimated,
+            paid=bill.paid,
             lost=decision.lost,
             late=_late(decision) if agreeing < tally.votes - 1 else None,
         )
@@ -342,6 +346,8 @@ def step_body(chain: Chain, decision: Decision, level: RecordLevel) -> str:
         body += ',"estimated":true'
     if bill.attempts != calls:
         body += f',"attempts":{bill.attempts}'
+    if bill.paid:
+        body += f',"paid":{json.dumps(asdict(bill.paid))}'
     if reading.opaque is not None:
         body += f',"opaque":{json.dumps(reading.opaque)}'
     if decision.by is not None:

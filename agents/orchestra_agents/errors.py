@@ -150,10 +150,14 @@ class ModelError(OrchestraError):
         attempts: Requests sent before giving up.
         calls: Requests among them that were answered 2xx, with something unusable.
         unknown: Requests among them that may have been served although no answer arrived.
+        is_busy: Whether the server had too much to do: fewer requests at once may help.
+        holds_s: Seconds for which the server asked not to be asked anything, by anybody.
     """
 
     code = "model"
     retryable = False
+    is_busy = False
+    holds_s: float | None = None
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from orchestra_agents.answers import AnswerType
+from orchestra_agents.booking import takes_several
 from orchestra_agents.errors import OrchestraError
 from orchestra_agents.flags import Check, truncated, unparsable
 from orchestra_agents.models.contract import Json, Prompt, Sampling
-from orchestra_agents.sampler import Sampler
+from orchestra_agents.sampler import Sample, Sampler
 from orchestra_agents.voting.tally import Capped, Decided, Rule, Tally, Undecided
 
 
@@ -124,28 +125,36 @@ class Microagent:
     async def _draw(self, question: Question, indices: range) -> list[Vote | str]:
         """Return the votes of a batch in index order; of a flagged reply, why it does not count."""
         if self.is_serial:
-            return [await self._vote(question, index) for index in indices]
+            return [vote for index in indices for vote in await self._votes(question, range(index, index + 1))]
 
-        async def one(index: int) -> Vote | str | OrchestraError:
+        async def some(share: range) -> list[Vote | str] | OrchestraError:
             try:
-                return await self._vote(question, index)
+                return await self._votes(question, share)
             except OrchestraError as error:
                 return error  # as data, so that the batch's other replies arrive and are recorded
 
-        if len(indices) == 1:
-            results = [await one(indices[0])]
+        shares = self._shares(question, indices)
+        if len(shares) == 1:
+            results = [await some(shares[0])]
         else:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(index)) for index in indices]
+                tasks = [group.create_task(some(share)) for share in shares]
             results = [task.result() for task in tasks]
         for result in results:
             if isinstance(result, OrchestraError):
                 raise result
-        return [result for result in results if not isinstance(result, OrchestraError)]
+        return [vote for result in results if not isinstance(result, OrchestraError) for vote in result]
 
-    async def _vote(self, question: Question, index: int) -> Vote | str:
-        """Draw sample `index`, put to its model in the form that suits it."""
-        answer = question.answer
+    def _shares(self, question: Question, indices: range) -> list[range]:
+        """Return the indices that go in one call each: all of them where one model takes several in one request."""
+        members = {id(self.sampler.member(question.offset + index)): index for index in indices}
+        if len(members) == 1 and takes_several(self.sampler.member(question.offset + indices[0])):
+            return [indices]
+        return [range(index, index + 1) for index in indices]
+
+    async def _votes(self, question: Question, indices: range) -> list[Vote | str]:
+        """Draw the samples `indices` of one model, put to it in the form that suits it."""
+        answer, index = question.answer, indices[0]
         prompt, read = question.prompt, answer.read
         sampling = replace(self.sampling, index=index, schema=answer.constraint())
         if question.pattern is not None and self.sampler.member(question.offset + index).form == "pattern":
@@ -154,10 +163,16 @@ class Microagent:
         flags = truncated() | unparsable(read)
         if self.red_flag is not None:
             flags = flags | self.red_flag
-        sample = await self.sampler.draw(question.node, prompt, sampling, offset=question.offset, red_flag=flags)
-        if sample.flag is not None:
-            return sample.flag
-        if sample.opaque is not None:
-            return Vote(sample.opaque, sample.opaque)
-        value = read(sample.text)
-        return Vote(answer.canonical(value), value)
+        samples = await self.sampler.draw(
+            question.node, prompt, sampling, count=len(indices), offset=question.offset, red_flag=flags
+        )
+
+        def vote(sample: Sample) -> Vote | str:
+            if sample.flag is not None:
+                return sample.flag
+            if sample.opaque is not None:
+                return Vote(sample.opaque, sample.opaque)
+            value = read(sample.text)
+            return Vote(answer.canonical(value), value)
+
+        return [vote(sample) for sample in samples]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from orchestra_agents.booking import Retries, worst_cost
-from orchestra_agents.errors import BudgetExceeded, ModelError, ModelUnavailable
+from orchestra_agents.booking import Retries, takes_several, worst_cost
+from orchestra_agents.errors import BudgetExceeded, ModelError, ModelUnavailable, OrchestraError
 from orchestra_agents.flags import Check
-from orchestra_agents.journal.records import Asked, CallFailed, Embedded, Sampled
+from orchestra_agents.journal.records import Asked, CallFailed, Embedded, Sampled, SampleRecord
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import RunJournal, text_key
 from orchestra_agents.ledger import Cost, Ledger, Reservation
@@ -21,13 +22,42 @@ from orchestra_agents.models.contract import (
     Model,
     Prompt,
     Sampling,
+    TokenUsage,
     digest,
 )
-from orchestra_agents.models.embeddings import Embedder, Embeddings
+from orchestra_agents.models.embeddings import Embedder
+from orchestra_agents.payment import Tariff
+from orchestra_agents.prices import FREE, Price
+from orchestra_agents.working_time import WorkClock
 
-T = TypeVar("T", Completion, Embeddings)
+T = TypeVar("T")
 W = TypeVar("W")
 _AS_TEXTS = "embedding"  # the policy of a request for vectors, which has none
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call for one sample or several, and what is set aside for it."""
+
+    samples: Sequence[SampleRecord]
+    price: Price | None
+    """None where nobody knows it."""
+    reservation: Reservation
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a call took."""
+
+    price: Price | None
+    seconds: float
+    """From sending to the reply, without waits."""
+    lost: Cost
+    """What requests took, at most, that may have been served in vain."""
+
+    def cost(self, usage: TokenUsage) -> float | None:
+        """Return what tokens cost in US dollars, None where nobody knows."""
+        return None if self.price is None else self.price.cost(usage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +79,28 @@ class Sampler:
         state: The run's state, kept current by listening to the journal.
         ledger: The run's account.
         limit: Bounds the calls in flight; shared by all nested work.
+        tariff: What calls cost.
     """
 
     def __init__(
-        self, models: Sequence[Model], *, journal: RunJournal, state: RunState, ledger: Ledger, limit: CallLimit
+        self,
+        models: Sequence[Model],
+        *,
+        journal: RunJournal,
+        state: RunState,
+        ledger: Ledger,
+        limit: CallLimit,
+        tariff: Tariff,
     ) -> None:
         self._models = tuple(models)
         self.state = state
-        self._journal, self._ledger, self._limit = journal, ledger, limit
+        self._journal, self._ledger, self._limit, self._tariff = journal, ledger, limit, tariff
         self._tell: list[Callable[[], None]] = []
 
     def panel(self, models: Sequence[Model]) -> Sampler:
         """Return a sampler of other models on the same journal, ledger and limit, with the same first call."""
-        other = Sampler(models, journal=self._journal, state=self.state, ledger=self._ledger, limit=self._limit)
-        other._tell = self._tell
+        other = copy(self)
+        other._models = tuple(models)
         return other
 
     def on_first_call(self, tell: Callable[[], None]) -> None:
@@ -73,38 +111,52 @@ class Sampler:
         """Return the panel's member at `place`, counted round and round."""
         return self._models[place % len(self._models)]
 
-    async def draw(self, node: str, prompt: Prompt, sampling: Sampling, *, offset: int = 0, red_flag: Check) -> Sample:
-        """Return sample `sampling.index` of `prompt` asked for `node`; a recorded one is not asked again.
+    async def draw(
+        self, node: str, prompt: Prompt, sampling: Sampling, *, count: int = 1, offset: int = 0, red_flag: Check
+    ) -> list[Sample]:
+        """Return `count` samples of `prompt` from `sampling.index` on, asked for `node` of the member whose turn it is.
+
+        Recorded ones are not asked again. Several go to the member in one request where it takes several, else one
+        after the other.
 
         Raises:
             BudgetExceeded: The call could pass a cap; nothing was asked.
             ModelError: The model did not answer.
         """
         model = self.member(offset + sampling.index)
-        identity = Asked(
-            node=node,
-            input=digest(prompt.rendered()),
-            model=model.name,
-            policy=sampling.policy(),
-            index=sampling.index,
+        asked = digest(prompt.rendered())
+        samples: dict[int, Sample] = {}
+        missing: list[SampleRecord] = []
+        for index in range(sampling.index, sampling.index + count):
+            one = SampleRecord(node=node, input=asked, model=model.name, policy=sampling.policy(), index=index)
+            recorded = self.state.reply(one.sample())
+            if recorded is None:
+                missing.append(one)
+            else:
+                samples[index] = Sample(self._journal.journal.blob(recorded.text), recorded.flag, recorded.opaque)
+        while missing:
+            several = _first_row(missing) if takes_several(model) else missing[:1]
+            settings = replace(sampling, index=several[0].index)
+            completions, taken = await self._sampled(model, prompt, settings, several)
+            for one, completion in zip(several, completions, strict=False):  # where n is ignored, they are fewer
+                samples[one.index] = self._keep(one, completion, red_flag(completion), taken)
+                taken = replace(taken, lost=Cost())
+            missing = missing[len(completions) :]
+        return [samples[index] for index in sorted(samples)]
+
+    async def _sampled(
+        self, model: Model, prompt: Prompt, sampling: Sampling, samples: Sequence[SampleRecord]
+    ) -> tuple[list[Completion], _Taken]:
+        """Return completions for `samples`, the first of them at least, and what they took together."""
+        price = self._tariff.of(model)
+        worst = replace(worst_cost(prompt, sampling, price) * len(samples), calls=1)
+        call = _Call(samples, price, await self._turn(worst))
+        sample = model.sample if len(samples) == 1 else model.sample_at_once  # type: ignore[attr-defined]  # optional
+        return await self._ask(
+            call,
+            lambda: sample(prompt, sampling, len(samples)),
+            lambda made: [(one.calls, one.usage) for one in made],
         )
-        recorded = self.state.reply(identity.sample())
-        if recorded is not None:
-            return Sample(self._journal.journal.blob(recorded.text), recorded.flag, recorded.opaque)
-        reservation = await self._turn(worst_cost(prompt, sampling))
-        try:
-            if self._tell:
-                self._tell.pop()()
-
-            async def call() -> Completion:
-                [completion] = await model.sample(prompt, sampling, 1)
-                return completion
-
-            completion, seconds = await self._ask(call, identity, reservation)
-        finally:
-            self._limit.release()
-            reservation.release()
-        return self._keep(identity, completion, red_flag(completion), seconds)
 
     async def embed(self, node: str, texts: Sequence[str], embedder: Embedder) -> list[list[float]]:
         """Return a vector for each of `texts`, asked for `node`; recorded ones are not asked again.
@@ -113,26 +165,27 @@ class Sampler:
             BudgetExceeded: The call could pass a cap; nothing was asked.
             ModelError: The server did not answer.
         """
-        identity = Asked(node=node, input=digest(list(texts)), model=embedder.name, policy=_AS_TEXTS, index=0)
-        recorded = self.state.embedding(identity.sample())
+        one = SampleRecord(node=node, input=digest(list(texts)), model=embedder.name, policy=_AS_TEXTS, index=0)
+        recorded = self.state.embedding(one.sample())
         if recorded is not None:
             return list(json.loads(self._journal.journal.blob(recorded.text)))
-        reservation = await self._turn(Cost(calls=1, tokens=sum(len(text.encode()) for text in texts)))
-        try:
-            made, seconds = await self._ask(lambda: embedder.embed(texts), identity, reservation)
-        finally:
-            self._limit.release()
-            reservation.release()
+        price, most = self._tariff.of(embedder), sum(len(text.encode()) for text in texts)
+        worst = Cost(calls=1, tokens=most, usd=price.worst(most, 0) if price is not None else 0.0)
+        call = _Call([one], price, await self._turn(worst))
+        made, taken = await self._ask(call, lambda: embedder.embed(texts), lambda made: [(made.calls, made.usage)])
         vectors = json.dumps(made.vectors, separators=(",", ":"))
         self._journal.append(
             Embedded(
-                **identity.model_dump(),
+                **dict(one),
                 text=text_key(vectors),
                 input_tokens=made.usage.input_tokens,
                 estimated=made.usage.estimated,
+                cost_usd=taken.cost(made.usage),
                 attempts=made.attempts,
                 calls=made.calls,
-                seconds=round(seconds, 6),
+                lost_tokens=taken.lost.tokens,
+                lost_usd=taken.lost.usd,
+                seconds=round(taken.seconds, 6),
             ),
             text=vectors,
         )
@@ -180,51 +233,89 @@ class Sampler:
         return reservation
 
     async def _ask(
-        self, call: Callable[[], Awaitable[T]], identity: Asked, reservation: Reservation
-    ) -> tuple[T, float]:
-        """Make the call, recorded before and booked after, and return what it gives and its seconds."""
-        loop = asyncio.get_running_loop()
-        self._journal.append(identity)
-        started = loop.time()
-        retries = Retries(self._ledger)
+        self, call: _Call, make: Callable[[], Awaitable[T]], parts: Callable[[T], list[tuple[int, TokenUsage]]]
+    ) -> tuple[T, _Taken]:
+        """Make the call, recorded before and booked after, and return what it gives and what it took.
+
+        Args:
+            call: What is asked, and what is set aside for it.
+            make: Makes it.
+            parts: For each completion of what it gives, the requests it took and its usage.
+        """
+        try:
+            if self._tell:
+                self._tell.pop()()
+            return await self._asked(call, make, parts)
+        finally:
+            self._limit.release()
+            call.reservation.release()
+
+    async def _asked(
+        self, call: _Call, make: Callable[[], Awaitable[T]], parts: Callable[[T], list[tuple[int, TokenUsage]]]
+    ) -> tuple[T, _Taken]:
+        worst, clock = call.reservation.worst, WorkClock()
+        first, samples = dict(call.samples[0]), len(call.samples)
+        self._journal.append(Asked(**first, samples=samples, worst_tokens=worst.tokens, worst_usd=worst.usd))
+        retries = Retries(self._ledger, worst)
         try:
             async with asyncio.timeout(self._ledger.seconds_left()) as deadline:
-                with retries.counted():
-                    made = await call()
+                with retries.counted(), clock.running():
+                    made = await make()
         except (ModelError, ModelUnavailable, BudgetExceeded) as error:
-            attempts, calls, unknown = retries.tried(error)
-            counts = {"attempts": attempts, "calls": calls, "unknown": unknown}
-            self._journal.append(CallFailed.model_validate(identity.model_dump() | {"code": error.code} | counts))
-            reservation.commit(Cost(calls=calls + unknown, tokens=reservation.worst.tokens if unknown else 0))
+            call.reservation.commit(self._fail(call, error, *retries.tried(error)))
             raise
         except (asyncio.CancelledError, TimeoutError) as error:
-            reservation.commit(Cost(calls=1, tokens=reservation.worst.tokens))  # the server may finish it all the same
+            call.reservation.commit(worst)  # the server may finish it all the same
             if isinstance(error, TimeoutError) and deadline.expired():  # else somebody outside cancels: pass it on
                 raise BudgetExceeded("seconds", needed=0, left=0) from error
             raise
         finally:
             retries.release()
-        tokens = made.usage.input_tokens + made.usage.output_tokens
-        reservation.commit(Cost(calls=made.calls, tokens=tokens))
-        return made, loop.time() - started
+        took = parts(made)
+        lost = replace(worst, calls=0) * sum(max(0, calls - 1) for calls, _ in took)
+        price = call.price or FREE
+        cost = Cost(
+            calls=sum(calls for calls, _ in took),
+            tokens=sum(usage.input_tokens + usage.output_tokens for _, usage in took),
+            usd=sum(price.cost(usage) for _, usage in took),
+        )
+        call.reservation.commit(cost + lost)
+        return made, _Taken(call.price, clock.seconds(), lost)
 
-    def _keep(self, identity: Asked, completion: Completion, flag: str | None, seconds: float) -> Sample:
-        text = completion.text.encode("utf-8", "replace").decode()
+    def _fail(self, call: _Call, error: OrchestraError, attempts: int, calls: int, unknown: int) -> Cost:
+        """Record that a call failed after so many requests, and return what it took at most."""
+        lost = call.reservation.worst * (calls + unknown)
+        counts: dict[str, float] = {"attempts": attempts, "calls": calls, "unknown": unknown}
+        counts |= {"lost_tokens": lost.tokens, "lost_usd": lost.usd}
+        self._journal.append(CallFailed.model_validate({**dict(call.samples[0]), "code": error.code, **counts}))
+        return lost
+
+    def _keep(self, one: SampleRecord, completion: Completion, flag: str | None, taken: _Taken) -> Sample:
+        text, usage = completion.text.encode("utf-8", "replace").decode(), completion.usage
         self._journal.append(
             Sampled(
-                **identity.model_dump(),
+                **dict(one),
                 text=text_key(text),
                 finish_reason=completion.finish_reason,
                 flag=flag,
                 opaque=completion.opaque,
-                input_tokens=completion.usage.input_tokens,
-                output_tokens=completion.usage.output_tokens,
-                estimated=completion.usage.estimated,
-                cost_usd=0.0,
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                cached_tokens=usage.cached_tokens,
+                reasoning_tokens=usage.reasoning_tokens,
+                estimated=usage.estimated,
+                cost_usd=taken.cost(usage),
                 attempts=completion.attempts,
                 calls=completion.calls,
-                seconds=round(seconds, 6),
+                lost_tokens=taken.lost.tokens,
+                lost_usd=taken.lost.usd,
+                seconds=round(taken.seconds, 6),
             ),
             text=text,
         )
         return Sample(text, flag, completion.opaque)
+
+
+def _first_row(samples: Sequence[SampleRecord]) -> list[SampleRecord]:
+    """Return the first of `samples` and those after it whose indices count up."""
+    return [one for place, one in enumerate(samples) if one.index == samples[0].index + place]

@@ -139,7 +139,7 @@ class Measuring:
         A message that runs into its length is read as far as it goes: that is what messages of that length are.
         """
         asking = self.scope.asking
-        written = await self.sampler.draw(
+        [written] = await self.sampler.draw(
             f"{item.name} written",
             asking.writer(item, was_true=was_true, tokens=tokens),
             replace(self.scope.sampling, max_tokens=tokens),
@@ -184,7 +184,7 @@ class Measuring:
     async def _after_thought(self, item: Item, tokens: int) -> ItemVotes:
         asking, sampling = self.scope.asking, replace(self.scope.sampling, max_tokens=tokens)
         thinking = asking.thought(item)
-        thoughts = await self.sampler.draw(thinking.node, thinking.prompt, sampling, red_flag=_nothing)
+        [thoughts] = await self.sampler.draw(thinking.node, thinking.prompt, sampling, red_flag=_nothing)
         agent = Microagent(self.sampler, AheadByK(1), sampling)
         return item_votes(item, await agent.candidates(asking.after(item, thoughts.text), range(1)))
 

@@ -239,7 +239,12 @@ class _Attempt:
         ledger = self.session.ledger(self._caps(), self.state.usage.as_cost())
         ledger.start()
         sampler = Sampler(
-            self.panel.default, journal=self.journal, state=self.state, ledger=ledger, limit=self.session.limit
+            self.panel.default,
+            journal=self.journal,
+            state=self.state,
+            ledger=ledger,
+            limit=self.session.limit,
+            tariff=self.session.tariff,
         )
         assert self.state.started is not None
         measuring = Measuring(self.scope, sampler)

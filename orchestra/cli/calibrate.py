@@ -19,12 +19,18 @@ from orchestra.budget.profile import Profile
 from orchestra.budget.recorded_votes import profile_of_run
 from orchestra.cli.common import (
     EXIT_CODES,
+    Access,
     BaseUrlOption,
     CallsOption,
+    ConcurrencyOption,
     JournalOption,
     JsonOption,
+    PricesOption,
+    RpmOption,
     SecondsOption,
     TokensOption,
+    TpmOption,
+    UnpricedOption,
     UsdOption,
     journal_path,
     make_budget,
@@ -66,6 +72,11 @@ def calibrate_command(
     budget_usd: UsdOption = None,
     budget_seconds: SecondsOption = None,
     base_url: BaseUrlOption = None,
+    concurrency: ConcurrencyOption = None,
+    rpm: RpmOption = None,
+    tpm: TpmOption = None,
+    prices: PricesOption = None,
+    allow_unpriced: UnpricedOption = False,
     journal: JournalOption = None,
     run_id: Annotated[str | None, typer.Option("--run-id", help="Name of the run; an existing one is resumed.")] = None,
     json_: JsonOption = False,
@@ -95,7 +106,9 @@ def calibrate_command(
         seed=seed,
         temperature=temperature,
     )
-    session, name = make_session(journal, None if model is None else [model], base_url), run_id or new_run_id()
+    access = Access(concurrency=concurrency, rpm=rpm, tpm=tpm, prices=prices, allow_unpriced=allow_unpriced)
+    named_model, name = None if model is None else [model], run_id or new_run_id()
+    session = make_session(journal, named_model, base_url, access=access)
     with RunProgress(stderr_console()) as progress:
 
         def start() -> Coroutine[Any, Any, Profile]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar, cast, get_args
 
@@ -21,6 +23,7 @@ from orchestra_agents.journal.sqlite import Durability
 from orchestra_agents.json_schema import shown
 from orchestra_agents.ledger import Budget
 from orchestra_agents.models.contract import Json
+from orchestra_agents.models.throttle import Rate
 
 T = TypeVar("T")
 
@@ -39,6 +42,16 @@ CallsOption = Annotated[int | None, typer.Option("--budget-calls", help="Most ca
 TokensOption = Annotated[int | None, typer.Option("--budget-tokens", help="Most tokens, input and output together.")]
 UsdOption = Annotated[float | None, typer.Option("--budget-usd", help="Most US dollars.")]
 SecondsOption = Annotated[float | None, typer.Option("--budget-seconds", help="No call starts later than this.")]
+
+RpmOption = Annotated[
+    float | None, typer.Option("--rpm", help="Requests a minute that each served model may be asked.")
+]
+TpmOption = Annotated[float | None, typer.Option("--tpm", help="Tokens a minute that each served model may take.")]
+PricesOption = Annotated[Path | None, typer.Option("--prices", help="File of prices, on top of the list that ships.")]
+UnpricedOption = Annotated[
+    bool, typer.Option("--allow-unpriced", help="Ask models whose price is not known; their cost is null.")
+]
+ConcurrencyOption = Annotated[int | None, typer.Option("--concurrency", help="Calls in flight at once.")]
 
 EXIT_CODES = {"ok": 0, "failed": 1, "budget": 3, "undecided": 5, "interrupted": 5, "running": 0}
 """What each status of a run means to the shell."""
@@ -63,19 +76,45 @@ def make_budget(calls: int | None, tokens: int | None, usd: float | None, second
     return Budget(calls=calls, tokens=tokens, usd=usd, seconds=seconds)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How models may be asked, as the options say."""
+
+    concurrency: int | None = None
+    rpm: float | None = None
+    tpm: float | None = None
+    prices: Path | None = None
+    allow_unpriced: bool = False
+
+    def rate(self) -> Rate:
+        """Return what may be asked in a minute.
+
+        Raises:
+            InputError: A rate is not above 0.
+        """
+        for name, value in (("--rpm", self.rpm), ("--tpm", self.tpm)):
+            if value is not None and not 0 < value < math.inf:
+                raise InputError(name, f"must be a number above 0, got {shown(value)}")
+        return Rate(requests=self.rpm, tokens=self.tpm)
+
+
+_PLAIN = Access()
+
+
 def make_session(
     journal: Path | None,
     models: Sequence[str] | None,
     base_url: str | None,
     *,
-    concurrency: int = CONCURRENCY,
+    concurrency: int | None = None,
     slots: int | None = None,
     durability: str = "process",
+    access: Access = _PLAIN,
 ) -> Session:
     """Return the session of a command.
 
     Raises:
-        InputError: concurrency or durability is not allowed.
+        InputError: concurrency, durability, a rate or the file of prices is not allowed.
     """
     if durability not in get_args(Durability):
         raise InputError("--durability", f"must be process or power, got {durability!r}")
@@ -83,10 +122,13 @@ def make_session(
         model=parse_models(models or ()),
         journal=journal_path(journal),
         base_url=base_url,
-        concurrency=concurrency,
+        concurrency=access.concurrency if access.concurrency is not None else concurrency or CONCURRENCY,
         slots=slots,
         durability=cast(Durability, durability),
         environ=os.environ,
+        rate=access.rate(),
+        prices=access.prices,
+        allow_unpriced=access.allow_unpriced,
     )
 
 

@@ -17,13 +17,19 @@ from rich.console import Console
 
 from orchestra.cli.common import (
     EXIT_CODES,
+    Access,
     BaseUrlOption,
     CallsOption,
+    ConcurrencyOption,
     JournalOption,
     JsonOption,
     ModelOption,
+    PricesOption,
+    RpmOption,
     SecondsOption,
     TokensOption,
+    TpmOption,
+    UnpricedOption,
     UsdOption,
     journal_path,
     make_budget,
@@ -71,7 +77,6 @@ def drive_command(
     record: Annotated[str, typer.Option(help="decisions, disagreements or all.")] = "decisions",
     stream: Annotated[Path | None, typer.Option(help="Append one JSON line per acknowledged step.")] = None,
     on_undecided: Annotated[str, typer.Option(help="stop, or ask: a person on the terminal.")] = "stop",
-    concurrency: Annotated[int | None, typer.Option(help="Calls in flight at once.")] = None,
     durability: Annotated[
         str, typer.Option(help="process: survives kill -9; power: a loss of power, too.")
     ] = "process",
@@ -80,6 +85,11 @@ def drive_command(
     budget_usd: UsdOption = None,
     budget_seconds: SecondsOption = None,
     base_url: BaseUrlOption = None,
+    concurrency: ConcurrencyOption = None,
+    rpm: RpmOption = None,
+    tpm: TpmOption = None,
+    prices: PricesOption = None,
+    allow_unpriced: UnpricedOption = False,
     journal: JournalOption = None,
     run_id: Annotated[str | None, typer.Option("--run-id", help="Name of the run; an existing one is resumed.")] = None,
     accept_change: Annotated[bool, typer.Option("--accept-change", help="Resume although something changed.")] = False,
@@ -107,10 +117,11 @@ def drive_command(
     )
     budget = make_budget(budget_calls, budget_tokens, budget_usd, budget_seconds)
     name = run_id or new_run_id()
-    room = room_of(process_of(process)) | ({} if concurrency is None else {"concurrency": concurrency})
+    room = room_of(process_of(process))
     if speculate:
         room.setdefault("concurrency", CONCURRENCY * (1 + speculate))
-    session = make_session(journal, model, base_url, durability=durability, **room)
+    access = Access(concurrency=concurrency, rpm=rpm, tpm=tpm, prices=prices, allow_unpriced=allow_unpriced)
+    session = make_session(journal, model, base_url, durability=durability, access=access, **room)
 
     def start(hooks: DriveHooks) -> Coroutine[Any, Any, DriveResult]:
         return drive(
@@ -132,13 +143,13 @@ def drive_command(
 
 
 def resume_drive_command(
-    run_id: str, *, journal: Path | None, base_url: str | None, budget: Budget, as_json: bool
+    run_id: str, *, journal: Path | None, base_url: str | None, budget: Budget, access: Access, as_json: bool
 ) -> None:
     """Go on with a chain where it stopped; what `orchestra resume` does with one."""
     with Journal(journal_path(journal), "read") as opened:
         started = opened.started(run_id)
     room = {} if started is None else room_of(remade(run_id, started.manifest))
-    session = make_session(journal, None, base_url, **room)
+    session = make_session(journal, None, base_url, access=access, **room)
 
     def start(hooks: DriveHooks) -> Coroutine[Any, Any, DriveResult]:
         return resume_drive(run_id, session=session, budget=budget, hooks=hooks)

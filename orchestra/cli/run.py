@@ -14,15 +14,21 @@ from rich.console import Console
 
 from orchestra.cli.common import (
     EXIT_CODES,
+    Access,
     BaseUrlOption,
     CallsOption,
+    ConcurrencyOption,
     ContextOption,
     DecomposerOption,
     JournalOption,
     JsonOption,
     ModelOption,
+    PricesOption,
+    RpmOption,
     SecondsOption,
     TokensOption,
+    TpmOption,
+    UnpricedOption,
     UsdOption,
     journal_path,
     make_budget,
@@ -91,6 +97,11 @@ def run_command(
     effects: EffectsOption = None,
     allow_effects: AllowOption = False,
     base_url: BaseUrlOption = None,
+    concurrency: ConcurrencyOption = None,
+    rpm: RpmOption = None,
+    tpm: TpmOption = None,
+    prices: PricesOption = None,
+    allow_unpriced: UnpricedOption = False,
     journal: JournalOption = None,
     run_id: Annotated[str | None, typer.Option("--run-id", help="Name of the run; an existing one is resumed.")] = None,
     approve: Annotated[bool, typer.Option("--approve", help="Show the plan and ask before spending.")] = False,
@@ -106,7 +117,8 @@ def run_command(
     plan = replace(plan, budget=budget.or_else(plan.budget), base_url=base_url or plan.base_url)
     _check_terminal(approve)
     progress, name = RunProgress(stderr_console()), run_id or new_run_id()
-    session = make_session(journal, None, None)
+    access = Access(concurrency=concurrency, rpm=rpm, tpm=tpm, prices=prices, allow_unpriced=allow_unpriced)
+    session = make_session(journal, None, None, access=access)
     hooks = Hooks(accept_change=accept_change, allow_effects=_allower(progress, approve, allow_effects))
     brought = bringing(tools, mcp, effects)
     shown = _PlanShown(plan, progress.console, k=k, is_quiet=json_ or approve)
@@ -135,6 +147,11 @@ def resume_command(
     budget_usd: UsdOption = None,
     budget_seconds: SecondsOption = None,
     base_url: BaseUrlOption = None,
+    concurrency: ConcurrencyOption = None,
+    rpm: RpmOption = None,
+    tpm: TpmOption = None,
+    prices: PricesOption = None,
+    allow_unpriced: UnpricedOption = False,
     tools: ToolsOption = None,
     mcp: McpOption = None,
     effects: EffectsOption = None,
@@ -144,12 +161,13 @@ def resume_command(
 ) -> None:
     """Go on with a run where it stopped; a finished one prints its result and asks nothing."""
     budget = make_budget(budget_calls, budget_tokens, budget_usd, budget_seconds)
+    access = Access(concurrency=concurrency, rpm=rpm, tpm=tpm, prices=prices, allow_unpriced=allow_unpriced)
     with Journal(journal_path(journal), "read") as opened:  # an unknown run is refused before writing is thought of
         is_chain = opened.kind(run_id) == "drive"
     if is_chain:
-        resume_drive_command(run_id, journal=journal, base_url=base_url, budget=budget, as_json=json_)
+        resume_drive_command(run_id, journal=journal, base_url=base_url, budget=budget, access=access, as_json=json_)
     _check_terminal(approve)
-    session, progress = make_session(journal, None, base_url), RunProgress(stderr_console())
+    session, progress = make_session(journal, None, base_url, access=access), RunProgress(stderr_console())
     approver = _approver(progress) if approve else None
     allowed, brought = _allower(progress, approve, allow_effects), bringing(tools, mcp, effects)
 

@@ -230,7 +230,8 @@ def test_server_ends_with_the_process(path: Path, ending: str, signal_sent: int 
     assert process.returncode == status, err
     assert out == ""
     has_traceback = ending in ("error", "term") or signal_sent == signal.SIGINT  # Python's own, of the way it ended
-    assert err == "" or (has_traceback and "Traceback" in err)
+    has_warning = ending == "unclosed-loop" and "Task was destroyed but it is pending" in err  # Python's, rightly
+    assert err == "" or (has_traceback and "Traceback" in err) or has_warning
     assert not any(word in err for word in ("ggml", "terminate called", "ResourceWarning"))
     for _ in range(200):
         if not _is_served(address):

@@ -18,6 +18,8 @@ from orchestra_agents.ledger import Budget, Ledger
 from orchestra_agents.limit import CallLimit
 from orchestra_agents.models.embeddings import OpenAIEmbedder, cosine
 from orchestra_agents.models.transport import Retry, Transport
+from orchestra_agents.payment import Tariff
+from orchestra_agents.prices import Prices
 from orchestra_agents.sampler import Sampler
 from tests.agents.fake_openai import Reply, fake_server
 
@@ -77,7 +79,8 @@ async def test_embeddings_are_booked_recorded_and_kept(tmp_path: Path) -> None:
                 state = RunState()
                 run.listen(state.apply)
                 ledger = Ledger(Budget(calls=1))
-                sampler = Sampler((), journal=run, state=state, ledger=ledger, limit=CallLimit(1))
+                tariff = Tariff(Prices.shipped())
+                sampler = Sampler((), journal=run, state=state, ledger=ledger, limit=CallLimit(1), tariff=tariff)
                 assert await sampler.embed("n", ["one", "two"], model) == [[1.0, 0.0], [0.0, 1.0]]
                 assert await sampler.embed("n", ["one", "two"], model) == [[1.0, 0.0], [0.0, 1.0]]
                 with pytest.raises(BudgetExceeded):

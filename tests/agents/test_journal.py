@@ -8,10 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import uuid4
 
 import pytest
@@ -72,6 +73,10 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
     inner = [item if get_origin(annotation) is Literal else values(item) for item in get_args(annotation)]
     match get_origin(annotation):
         case None:
+            if is_dataclass(annotation):
+                return st.builds(
+                    annotation, **{name: values(hint) for name, hint in get_type_hints(annotation).items()}
+                )
             is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
             return built(annotation) if is_model else SCALARS[annotation]
         case origin if origin is Literal:
@@ -99,7 +104,7 @@ def asked(index: int = 0, *, node: str = "n") -> Asked:
 def sampled(index: int = 0, *, text: str = "reply", node: str = "n") -> Sampled:
     """A record that may not."""
     return Sampled(
-        **asked(index, node=node).model_dump(),
+        **asked(index, node=node).model_dump(exclude={"samples", "worst_tokens", "worst_usd"}),
         text=text_key(text),
         finish_reason="stop",
         flag=None,

@@ -43,9 +43,13 @@ from orchestra_agents.models.contract import (
     canonical_json,
 )
 from orchestra_agents.models.simulated import SimulatedModel
+from orchestra_agents.payment import Tariff
+from orchestra_agents.prices import Prices
 from orchestra_agents.sampler import Sampler
 from orchestra_agents.voting.ahead import AheadByK
 from orchestra_agents.voting.tally import Decided, Rule, Tally, Undecided
+
+TARIFF = Tariff(Prices.shipped())
 
 R = TypeVar("R", bound=Record)
 CHOICE = AnswerType("choice", choices=("a", "b", "c"))
@@ -133,7 +137,8 @@ def desk(
         state = RunState.of(run.entries())
         run.listen(state.apply)
         ledger = Ledger(budget, state.usage.as_cost())
-        sampler = Sampler(models, journal=run, state=state, ledger=ledger, limit=asyncio.Semaphore(slots))
+        limit = asyncio.Semaphore(slots)
+        sampler = Sampler(models, journal=run, state=state, ledger=ledger, limit=limit, tariff=TARIFF)
         yield Desk(sampler, state, ledger, journal, run_id)
 
 

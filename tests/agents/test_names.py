@@ -11,10 +11,12 @@ import pytest
 
 from orchestra_agents.errors import InputError, ModelUnavailable
 from orchestra_agents.models import names
+from orchestra_agents.models.anthropic import AnthropicModel
 from orchestra_agents.models.contract import Message, Prompt, Sampling
-from orchestra_agents.models.names import providers, resolve
+from orchestra_agents.models.names import providers, resolve, resolve_embedder
 from orchestra_agents.models.openai import OpenAIModel
 from orchestra_agents.models.simulated import SimulatedModel
+from tests.agents import fake_anthropic
 from tests.agents.fake_openai import fake_server
 
 PROMPT = Prompt(messages=(Message("user", "Hi"),))
@@ -38,7 +40,7 @@ def test_names_split_at_the_first_separator(name: str, canonical: str, url: str)
     """The provider ends at the first colon or slash; the rest is the model's identifier as it is."""
     keys = {f"{provider}_API_KEY": "k" for provider in ("OPENAI", "ANTHROPIC", "OPENROUTER")}
     model = resolve(name, environ=keys)
-    assert isinstance(model, OpenAIModel)
+    assert isinstance(model, AnthropicModel if canonical.startswith("anthropic") else OpenAIModel)
     assert model.name == canonical
     assert url in repr(model)
 
@@ -74,6 +76,24 @@ async def test_key_and_limit_reach_the_server() -> None:
         await model.aclose()
 
 
+async def test_anthropic_is_asked_in_its_own_interface() -> None:
+    """Key and version go in the headers that Anthropic's servers demand."""
+    async with fake_server(default=fake_anthropic.answering) as server:
+        address = server.url.removesuffix("/v1")
+        model = resolve("anthropic:m", environ={"ANTHROPIC_API_KEY": "sk-ant-1", "ANTHROPIC_BASE_URL": address})
+        assert [one.text for one in await model.sample(PROMPT, Sampling(max_tokens=3))] == ["ok"]
+        assert server.requests[0].path == "/v1/messages"
+        assert server.requests[0].headers["x-api-key"] == "sk-ant-1"
+        await model.aclose()
+
+
+@pytest.mark.parametrize(("name", "said"), [("anthropic:m", "anthropic serves no embeddings"), ("mine:m", "PROVIDER")])
+def test_provider_without_embeddings_is_refused(name: str, said: str) -> None:
+    """Who makes no embeddings is refused, and those who do are listed."""
+    with pytest.raises(InputError, match=rf"^embedding: .*{said}.* of llamacpp, ollama, openai, openrouter, vllm"):
+        resolve_embedder(name, environ={"ANTHROPIC_API_KEY": "k"})
+
+
 @pytest.mark.parametrize("name", ["", ":", "gpt-4.1", "unknown:m", "embedded:x", "openai:", "openai", "gguf:", "gguf"])
 def test_wrong_names_are_refused(name: str) -> None:
     """What names no model is an InputError about `model`."""
@@ -83,7 +103,7 @@ def test_wrong_names_are_refused(name: str) -> None:
 
 def test_unknown_provider_lists_the_known() -> None:
     """The message says what is allowed."""
-    with pytest.raises(InputError, match="anthropic, embedded, gguf, llamacpp, ollama, openai, openrouter, simulated"):
+    with pytest.raises(InputError, match="anthropic, embedded, gguf, langchain, llamacpp, ollama, openai, openrouter"):
         resolve("unknown:m", environ={})
 
 

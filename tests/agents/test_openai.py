@@ -82,18 +82,16 @@ async def test_raw_request_says_everything() -> None:
 
 def body_of(prompt: Prompt, sampling: Sampling, dialect: Dialect) -> dict[str, Any]:
     """The body of the request for one sample."""
-    return request_of(prompt, sampling, model="m", dialect=dialect, index=0).body
+    return json.loads(request_of(prompt, sampling, model="m", dialect=dialect, index=0).content)
 
 
 def test_dialects_differ_as_documented() -> None:
-    """The name of the limit, a neutral top_p, and llama.cpp's own samplers depend on the dialect."""
+    """The name of the limit, whether schemas are sent, and llama.cpp's own samplers depend on the dialect."""
     chat_body = body_of(CHAT, Sampling(), Dialect(max_tokens_field="max_completion_tokens"))
     assert chat_body["max_completion_tokens"] == 512
     assert "max_tokens" not in chat_body
     assert "max_tokens" in body_of(RAW, Sampling(), Dialect(max_tokens_field="max_completion_tokens"))
-    careful = Dialect(always_top_p=False)
-    assert "top_p" not in body_of(CHAT, Sampling(), careful)
-    assert body_of(CHAT, Sampling(top_p=0.5), careful)["top_p"] == 0.5
+    assert "response_format" not in body_of(CHAT, Sampling(schema=SCHEMA), Dialect(has_schema=False))
     llama_body = body_of(RAW, Sampling(schema=SCHEMA), LLAMACPP)
     assert (llama_body["top_k"], llama_body["min_p"]) == (0, 0.0)
     assert llama_body["json_schema"] == json.loads(SCHEMA)
@@ -231,6 +229,11 @@ async def test_cancelling_a_sample_cancels_its_requests() -> None:
             await task
 
 
+def as_sent(reply: Any) -> bytes:
+    """A reply's body."""
+    return json.dumps(reply).encode()
+
+
 def choice(**fields: Any) -> dict[str, Any]:
     """A reply with one choice."""
     return {"choices": [fields]}
@@ -252,15 +255,41 @@ def choice(**fields: Any) -> dict[str, Any]:
 )
 def test_text_and_finish_reason(reply: Any, text: str, finish_reason: str) -> None:
     """Absent content is "", a refusal's words are content, and every finish reason has one of four names."""
-    completion = completions_of(reply, CHAT, count=1)[0]
+    completion = completions_of(as_sent(reply), CHAT, count=1)[0]
     assert (completion.text, completion.finish_reason) == (text, finish_reason)
+
+
+def test_choices_come_in_order_and_once() -> None:
+    """Choices are taken by their index; a second one of the same index is a copy, not another vote."""
+    rows = [{"index": index, "message": {"content": text}} for index, text in [(2, "c"), (0, "a"), (1, "b"), (0, "x")]]
+    assert [one.text for one in completions_of(as_sent({"choices": rows}), CHAT, count=4)] == ["a", "b", "c"]
+
+
+def test_constants_that_are_not_json_are_refused() -> None:
+    """NaN makes a reply malformed, as a number or not; the same letters in a text are a text."""
+    for body in (b'{"choices": [{"text": "a", "x": NaN}]}', b'{"choices": [{"text": "a", "logprobs": Infinity}]}'):
+        with pytest.raises(ServerError):
+            completions_of(body, RAW, count=1)
+    assert completions_of(as_sent(choice(text="NaN is Infinity")), RAW, count=1)[0].text == "NaN is Infinity"
+
+
+def test_cached_and_reasoning_tokens_are_told_apart() -> None:
+    """What was read from a cache or written unseen is a part of the tokens, never more than all of them."""
+    usage = {
+        "prompt_tokens": 100,
+        "completion_tokens": 50,
+        "prompt_tokens_details": {"cached_tokens": 64},
+        "completion_tokens_details": {"reasoning_tokens": 70},
+    }
+    told = completions_of(as_sent(choice(text="x") | {"usage": usage}), RAW, count=1)[0].usage
+    assert (told.cached_tokens, told.reasoning_tokens, told.estimated) == (64, 50, False)
 
 
 @pytest.mark.parametrize("reply", [None, [], "x", {}, {"choices": None}, {"choices": [1]}, choice(text=5)])
 def test_malformed_reply_is_a_server_error(reply: Any) -> None:
     """A reply of the wrong shape is a retryable error, never an answer."""
     with pytest.raises(ServerError):
-        completions_of(reply, CHAT, count=1)
+        completions_of(as_sent(reply), CHAT, count=1)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +298,7 @@ def test_malformed_reply_is_a_server_error(reply: Any) -> None:
 )
 def test_missing_usage_is_estimated_and_marked(usage: Any) -> None:
     """Where the server does not say what was used, an estimate stands, marked as one."""
-    completion = completions_of(choice(text="x" * 40) | {"usage": usage}, RAW, count=1)[0]
+    completion = completions_of(as_sent(choice(text="x" * 40) | {"usage": usage}), RAW, count=1)[0]
     assert completion.usage.estimated
     assert completion.usage.output_tokens == 10
     assert completion.usage.input_tokens == 3
@@ -279,7 +308,7 @@ def test_missing_usage_is_estimated_and_marked(usage: Any) -> None:
 def test_shared_usage_adds_up(texts: list[str], tokens: int) -> None:
     """The completions of one request share out exactly the tokens that were billed."""
     usage = {"prompt_tokens": 11, "completion_tokens": tokens}
-    completions = completions_of(chat(*texts, usage=usage).body, CHAT, count=len(texts))
+    completions = completions_of(as_sent(chat(*texts, usage=usage).body), CHAT, count=len(texts))
     assert sum(completion.usage.output_tokens for completion in completions) == tokens
     assert sum(completion.usage.input_tokens for completion in completions) == 11
     assert all(completion.usage.output_tokens >= 0 for completion in completions)
@@ -303,7 +332,7 @@ def test_shared_usage_adds_up(texts: list[str], tokens: int) -> None:
 )
 def test_logprobs_of_both_interfaces(logprobs: Any) -> None:
     """Chat's rows and raw completions' columns give the same values, alternatives sorted, zero probability finite."""
-    completion = completions_of(choice(text="ab", logprobs=logprobs), RAW, count=1)[0]
+    completion = completions_of(as_sent(choice(text="ab", logprobs=logprobs)), RAW, count=1)[0]
     assert completion.logprobs == (
         TokenLogprob("a", -0.5, (("a", -0.5), ("b", -2.0))),
         TokenLogprob("b", -9999.0, ()),

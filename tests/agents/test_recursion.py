@@ -20,7 +20,9 @@ from orchestra_agents.ledger import Budget, Ledger
 from orchestra_agents.limit import CallLimit
 from orchestra_agents.models.contract import Json, Model, Prompt, Sampling, Truth, canonical_json
 from orchestra_agents.models.simulated import SimulatedModel
+from orchestra_agents.payment import Tariff
 from orchestra_agents.plain_roles import PlainRoles
+from orchestra_agents.prices import Prices
 from orchestra_agents.recursion import Recursion, Roles, Solution
 from orchestra_agents.sampler import Sampler
 from orchestra_agents.splits import Split, split_reply, split_type
@@ -52,7 +54,8 @@ def desk(folder: Path, model: Model, roles: Roles = PLAIN, *, k: int = 2, depth:
     with Journal(folder / "j.db") as journal, journal.own("run") as run:
         state = RunState.of(run.entries())
         run.listen(state.apply)
-        sampler = Sampler([model], journal=run, state=state, ledger=Ledger(Budget()), limit=CallLimit(8))
+        account = {"ledger": Ledger(Budget()), "limit": CallLimit(8), "tariff": Tariff(Prices.shipped())}
+        sampler = Sampler([model], journal=run, state=state, **account)
         recursion = Recursion(sampler=sampler, journal=run, roles=roles, rule=AheadByK(k), depth=depth)
         yield Desk(sampler, journal, recursion)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,7 @@ from orchestra_agents.journal.records import (
 from orchestra_agents.journal.replay import RunState, Usage
 from orchestra_agents.journal.sqlite import Entry
 from orchestra_agents.ledger import Cost
+from orchestra_agents.payment import Payment
 
 LATER = RunResumed(at="later", evidence="simulated")
 STARTED = RunStarted(what="graph", manifest={"task": "t", "k": 3}, evidence="simulated", at="then")
@@ -36,9 +38,18 @@ def folded(records: Iterable[Record]) -> RunState:
     return RunState.of(Entry(place + 1, record) for place, record in enumerate(records))
 
 
+WORST = 100
+"""Tokens that a call may take."""
+
+
 def asked(index: int, node: str = "n") -> Asked:
     """A call about to be made."""
-    return Asked(node=node, input="i", model="m", policy="p", index=index)
+    return Asked(**named(index, node), worst_tokens=WORST, worst_usd=0.25)
+
+
+def named(index: int, node: str = "n") -> dict[str, Any]:
+    """Its identity."""
+    return {"node": node, "input": "i", "model": "m", "policy": "p", "index": index}
 
 
 def replied(
@@ -53,7 +64,7 @@ def replied(
 ) -> Sampled:
     """Its reply."""
     return Sampled(
-        **asked(index, node).model_dump(),
+        **named(index, node),
         text="t",
         finish_reason="stop",
         flag=flag,
@@ -68,7 +79,8 @@ def replied(
 
 def failed(index: int, *, attempts: int = 1, unknown: int = 0, calls: int = 0) -> CallFailed:
     """Its failure."""
-    return CallFailed(**asked(index).model_dump(), code="server", attempts=attempts, calls=calls, unknown=unknown)
+    counts = {"attempts": attempts, "calls": calls, "unknown": unknown}
+    return CallFailed(**named(index), code="server", **counts, lost_tokens=WORST * (calls + unknown))
 
 
 def ended(node: str = "n", *, status: Status = "ok") -> SubtaskEnded:
@@ -115,8 +127,12 @@ def test_usage_is_the_sum_over_all_attempts_at_the_run(
         flagged=sum(reply.flag is not None for reply in replies),
         input_tokens=sum(reply.input_tokens for reply in replies),
         output_tokens=sum(reply.output_tokens for reply in replies),
-        cost_usd=sum(reply.cost_usd for reply in replies),
         estimated=any(reply.estimated for reply in replies),
+        paid=Payment(
+            usd=sum(reply.cost_usd for reply in replies),
+            lost_tokens=WORST * (unknown + sum(failure.calls for failure in failures)),
+            lost_usd=0.25 * calls.count(None),
+        ),
     )
 
 
@@ -136,7 +152,7 @@ def test_a_call_cut_off_by_a_kill_stays_unknown_after_it_is_asked_again() -> Non
     """A call that was open at a kill may have been paid for: the second try does not take it back."""
     state = folded([STARTED, asked(0), LATER, asked(0), replied(0, tokens=(3, 4))])
     assert (state.usage.calls, state.usage.samples, state.usage.unknown) == (2, 1, 1)
-    assert state.usage.as_cost() == Cost(calls=2, tokens=7)
+    assert state.usage.as_cost() == Cost(calls=2, tokens=7 + WORST, usd=0.25)
 
 
 @pytest.mark.parametrize(("unknown", "calls"), [(1, 2), (0, 1), (8, 9)])
@@ -245,4 +261,14 @@ def test_figures_as_json_name_every_field() -> None:
         "output_tokens": 2,
         "cost_usd": 0.5,
         "estimated": False,
+        "cached_tokens": 0,
+        "reasoning_tokens": 0,
+        "lost_tokens": 0,
+        "lost_usd": 0.0,
     }
+
+
+def test_one_unknown_price_makes_the_cost_unknown() -> None:
+    """A sum with a price that nobody knows is no sum: null, never less than it was."""
+    told = [replied(0, cost_usd=0.5), replied(1).model_copy(update={"cost_usd": None})]
+    assert folded([asked(0), asked(1), *told]).usage.as_dict()["cost_usd"] is None

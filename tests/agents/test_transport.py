@@ -99,7 +99,9 @@ async def ask(reply: Reply, **options: Any) -> Any:
         (Reply(body=b"\xff\xfe"), ServerError, True),
         (Reply(body=b"[" * 100_000), ServerError, True),
         (Reply(breaks=True), TransportError, True),
-        (Reply(body=b"{}", headers={"content-encoding": "gzip"}), TransportError, True),
+        (Reply(body=b"{}", headers={"content-encoding": "gzip"}), ServerError, True),
+        (Reply(body=b"{}", headers={"content-encoding": "br"}), ServerError, True),
+        (failing(503, x_should_retry="false"), ServerError, False),
     ],
 )
 async def test_each_failure_has_its_type(reply: Reply, kind: type[ModelError], is_retryable: bool) -> None:

@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 
 from orchestra_agents.errors import ModelError
+from orchestra_agents.models.anthropic import AnthropicModel, transport_to
 from orchestra_agents.models.contract import (
     Evidence,
     FinishReason,
@@ -22,13 +23,16 @@ from orchestra_agents.models.contract import (
     canonical_json,
 )
 from orchestra_agents.models.embedded import EmbeddedModel
+from orchestra_agents.models.langchain import LangChainModel
 from orchestra_agents.models.openai import Dialect, OpenAIModel
 from orchestra_agents.models.simulated import SimulatedModel
 from orchestra_agents.models.transport import Retry, Transport
+from tests.agents import fake_anthropic, fake_langchain
 from tests.agents.embedded_weights import weights_or_skip
-from tests.agents.fake_openai import chat, failing, fake_server
+from tests.agents.fake_openai import FakeServer, chat, failing, fake_server
 
 SECRET = "only-a-simulated-model-may-know-this"
+SIDECARS = (SECRET, "secret-step-name", "0.125", "truth", "latency")
 CHAT = Prompt(
     messages=(Message("user", "Left or right?"),),
     step="secret-step-name",
@@ -44,7 +48,15 @@ SCHEMA = canonical_json(
         "additionalProperties": False,
     }
 )
-KINDS = ["openai", "openai-without-n", "llamacpp", pytest.param("embedded", marks=pytest.mark.embedded), "simulated"]
+KINDS = [
+    "anthropic",
+    "openai",
+    "openai-without-n",
+    "llamacpp",
+    pytest.param("embedded", marks=pytest.mark.embedded),
+    "langchain",
+    "simulated",
+]
 
 
 @asynccontextmanager
@@ -56,6 +68,17 @@ async def opened(kind: str) -> AsyncIterator[Model]:
         model = EmbeddedModel(weights_or_skip(), name="embedded")
         yield model
         await model.aclose()
+    elif kind == "langchain":
+        script = fake_langchain.Script(fake_langchain.answering)
+        yield LangChainModel(fake_langchain.FakeChat(script=script), name="langchain:fake", evidence="simulated")
+        assert script.asked
+        assert not any(secret in repr(one) for one in script.asked for secret in SIDECARS)
+    elif kind == "anthropic":
+        async with fake_server(default=fake_anthropic.answering) as server:
+            hosted = AnthropicModel("fake", name="anthropic:fake", transport=transport_to(server.url, api_key="k"))
+            yield hosted
+            await hosted.aclose()
+            check_sidecars(server)
     else:
         dialect = Dialect(is_llamacpp=True) if kind == "llamacpp" else Dialect()
         async with fake_server() as server:
@@ -65,10 +88,15 @@ async def opened(kind: str) -> AsyncIterator[Model]:
             served = OpenAIModel("fake", name="vllm:fake", transport=Transport(server.url), dialect=dialect)
             yield served
             await served.aclose()
-            assert server.requests
-            for request in server.requests:
-                sent = request.raw.decode() + repr(request.headers) + request.path
-                assert not any(secret in sent for secret in (SECRET, "secret-step-name", "0.125", "truth", "latency"))
+            check_sidecars(server)
+
+
+def check_sidecars(server: FakeServer) -> None:
+    """Requests came, and none of them held a sidecar of a prompt."""
+    assert server.requests
+    for request in server.requests:
+        sent = request.raw.decode() + repr(request.headers) + request.path
+        assert not any(secret in sent for secret in SIDECARS)
 
 
 @pytest.fixture(params=KINDS)
@@ -109,7 +137,7 @@ async def test_limit_of_one_token_ends_a_completion(model: Model) -> None:
 
 async def test_names_itself_and_its_evidence(model: Model) -> None:
     """A model has a canonical name and says what results based on it are called."""
-    assert model.name.partition(":")[0] in ("vllm", "embedded", "simulated")
+    assert model.name.partition(":")[0] in ("anthropic", "vllm", "embedded", "langchain", "simulated")
     assert model.evidence in get_args(Evidence)
     await model.sample(CHAT, Sampling(max_tokens=1))
 

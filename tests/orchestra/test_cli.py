@@ -364,7 +364,7 @@ def test_a_signal_interrupts_and_the_run_goes_on_later(
     call: Call, server: SlowServer, number: signal.Signals, code: int
 ) -> None:
     """SIGINT and SIGTERM end with their codes, the state as JSON and the resume command; resuming finishes."""
-    with start(server, wait_for=CALLS - 1) as process:
+    with start(server, wait_for=CALLS - 3) as process:
         shown = call("show", "r", "--journal", "j.db", "--json").document
         owned = call("resume", "r", "--journal", "j.db", "--json")
         os.kill(process.pid, number)

@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
-from orchestra_agents.booking import Retries, worst_cost
+from orchestra_agents.booking import Retries, takes_several, worst_cost
 from orchestra_agents.errors import BudgetExceeded, ModelError, ModelUnavailable
 from orchestra_agents.journal.chain_records import Spent
 from orchestra_agents.ledger import Cost, Ledger
 from orchestra_agents.limit import CallLimit
 from orchestra_agents.models.contract import Completion, Model, Prompt, Sampling
+from orchestra_agents.payment import Payment, Tariff
+from orchestra_agents.prices import FREE, Price
+from orchestra_agents.working_time import waiting
 
 
 class Bill:
     """What a piece of work took so far: plain sums, kept current while it is under way."""
 
-    __slots__ = ("attempts", "calls", "estimated", "flagged", "input_tokens", "output_tokens", "samples", "unknown")
+    __slots__ = (
+        "attempts",
+        "calls",
+        "estimated",
+        "flagged",
+        "input_tokens",
+        "output_tokens",
+        "paid",
+        "samples",
+        "unknown",
+    )
 
     def __init__(self) -> None:
+        self.paid: Payment | None = None
         self.calls = self.samples = self.attempts = self.unknown = self.flagged = 0
         self.input_tokens = self.output_tokens = 0
         self.estimated = False
 
-    def add(self, completions: Sequence[Completion]) -> None:
-        """Count completions."""
+    def add(self, completions: Sequence[Completion], price: Price | None = FREE) -> None:
+        """Count completions of a model that costs so much; None is a price that nobody knows."""
         self.samples += len(completions)
         for completion in completions:
             usage = completion.usage
@@ -33,16 +49,32 @@ class Bill:
             self.input_tokens += usage.input_tokens
             self.output_tokens += usage.output_tokens
             self.estimated |= usage.estimated
+            if price is not FREE or usage.cached_tokens or usage.reasoning_tokens:
+                self.payment().pay(usage, price)
+
+    def payment(self) -> Payment:
+        """Return the sum of what was paid, to be added to."""
+        self.paid = self.paid or Payment()
+        return self.paid
 
     def merge(self, other: Bill) -> None:
         """Count what another bill holds, too."""
-        for name in self.__slots__:
+        for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.estimated = bool(self.estimated)
+        self.estimated |= other.estimated
+        if other.paid:
+            self.payment().add(other.paid)
 
     def spent(self) -> Spent:
         """Return the sums as a record's value."""
-        return Spent(**{name: getattr(self, name) for name in self.__slots__})
+        return Spent(**{name: getattr(self, name) for name in _COUNTS}, estimated=self.estimated, paid=self.paid)
+
+
+_COUNTS = tuple(name for name in Bill.__slots__ if name not in ("estimated", "paid"))
+
+
+_Sample = Callable[[Prompt, Sampling, int], Awaitable[list[Completion]]]
+_Send = Callable[[Model, Prompt, Sequence[Sampling], Bill], Awaitable[list[Completion]]]
 
 
 class Caller:
@@ -51,10 +83,11 @@ class Caller:
     Args:
         ledger: The run's account.
         limit: Bounds the calls in flight; shared by all work of a session.
+        tariff: What calls cost.
     """
 
-    def __init__(self, *, ledger: Ledger, limit: CallLimit) -> None:
-        self._ledger, self._limit = ledger, limit
+    def __init__(self, *, ledger: Ledger, limit: CallLimit, tariff: Tariff) -> None:
+        self._ledger, self._limit, self._tariff = ledger, limit, tariff
         self._is_capped = ledger.is_capped
 
     async def request(
@@ -69,15 +102,39 @@ class Caller:
             ModelError: The model did not answer; `bill` holds what was spent.
             BudgetExceeded: The calls could pass a cap; nothing was asked.
         """
+        done: list[Completion] = []
+        if len(samplings) > 1 and takes_several(model):
+            done = await self._booked(self._send_one, model, prompt, samplings, bill, calls=1)
+        left = samplings[len(done) :]
+        return done + await self._booked(self._send, model, prompt, left, bill, calls=len(left)) if left else done
+
+    async def _booked(
+        self, send: _Send, model: Model, prompt: Prompt, samplings: Sequence[Sampling], bill: Bill, *, calls: int
+    ) -> list[Completion]:
+        """Send within the budget."""
         if not self._is_capped:
-            return await self._send(model, prompt, samplings, bill)
-        reservation = await self._ledger.admit(worst_cost(prompt, samplings[0]) * len(samplings))
+            return await send(model, prompt, samplings, bill)
+        worst = worst_cost(prompt, samplings[0], self._tariff.of(model)) * len(samplings)
+        reservation = await self._ledger.admit(replace(worst, calls=calls))
         own = Bill()
         try:
-            return await self._send(model, prompt, samplings, own)
+            return await send(model, prompt, samplings, own)
         finally:
-            reservation.commit(Cost(calls=own.calls + own.unknown, tokens=own.input_tokens + own.output_tokens))
+            paid = own.paid or Payment()
+            tokens = own.input_tokens + own.output_tokens + paid.lost_tokens
+            reservation.commit(Cost(calls=own.calls + own.unknown, tokens=tokens, usd=paid.usd + paid.lost_usd))
             bill.merge(own)
+
+    async def _send_one(
+        self, model: Model, prompt: Prompt, samplings: Sequence[Sampling], bill: Bill
+    ) -> list[Completion]:
+        """Send one request for all of `samplings`; the server may give fewer."""
+        with waiting():
+            await self._limit.acquire()
+        try:
+            return await self._sample(model, prompt, samplings[0], len(samplings), bill, is_one=True)
+        finally:
+            self._limit.release()
 
     async def _send(self, model: Model, prompt: Prompt, samplings: Sequence[Sampling], bill: Bill) -> list[Completion]:
         done: list[Completion] = []
@@ -86,7 +143,8 @@ class Caller:
             wanted = len(samplings) - len(done)
             slots = limit.take(wanted)
             if not slots:
-                await limit.acquire()
+                with waiting():
+                    await limit.acquire()
                 slots = 1 + limit.take(wanted - 1)
             try:
                 done += await self._sample(model, prompt, samplings[len(done)], slots, bill)
@@ -95,43 +153,54 @@ class Caller:
         return done
 
     async def _sample(
-        self, model: Model, prompt: Prompt, sampling: Sampling, count: int, bill: Bill
+        self, model: Model, prompt: Prompt, sampling: Sampling, count: int, bill: Bill, *, is_one: bool = False
     ) -> list[Completion]:
-        if not self._is_capped:
-            try:
-                completions = await model.sample(prompt, sampling, count)
-            except BaseException as error:
-                _bill_failure(error, count, bill)
-                raise
-        else:
-            completions = await self._sample_booked(model, prompt, sampling, count, bill)
-        bill.add(completions)
+        """Sample, in one request or in one for each, and count what it took."""
+        sample: _Sample = model.sample_at_once if is_one else model.sample  # type: ignore[attr-defined]  # optional
+        requests, before = 1 if is_one else count, bill.calls + bill.unknown
+        try:
+            if self._is_capped:
+                worst = worst_cost(prompt, sampling, self._tariff.of(model)) * (count if is_one else 1)
+                call = partial(sample, prompt, sampling, count)
+                completions = await self._in_budget(call, replace(worst, calls=1), requests, bill)
+            else:
+                completions = await sample(prompt, sampling, count)
+        except BaseException as error:
+            if not isinstance(error, BudgetExceeded):
+                _bill_failure(error, requests, bill)
+            if lost := bill.calls + bill.unknown - before:
+                self._lose(model, prompt, sampling, bill, lost * (count if is_one else 1))
+            raise
+        bill.add(completions, self._tariff.of(model))
+        if any(one.calls > 1 for one in completions):
+            lost = sum(max(0, one.calls - 1) for one in completions)
+            self._lose(model, prompt, sampling, bill, lost * (count if is_one else 1))
         return completions
 
-    async def _sample_booked(
-        self, model: Model, prompt: Prompt, sampling: Sampling, count: int, bill: Bill
+    def _lose(self, model: Model, prompt: Prompt, sampling: Sampling, bill: Bill, samples: int) -> None:
+        """Count what samples took, at most, that may have been made in vain."""
+        worst = worst_cost(prompt, sampling, self._tariff.of(model))
+        bill.payment().lose(samples, worst.tokens, worst.usd)
+
+    async def _in_budget(
+        self, call: Callable[[], Awaitable[list[Completion]]], worst: Cost, requests: int, bill: Bill
     ) -> list[Completion]:
-        """Sample until time is up, each retry within the budget."""
-        retries = Retries(self._ledger)
+        """Make a call until time is up, each retry within the budget."""
+        retries = Retries(self._ledger, worst)
         try:
             async with asyncio.timeout(self._ledger.seconds_left()) as deadline:
                 with retries.counted():
-                    return await model.sample(prompt, sampling, count)
+                    return await call()
         except TimeoutError as error:
-            bill.unknown += count
-            if deadline.expired():
-                raise BudgetExceeded("seconds", needed=0, left=0) from error
-            raise
+            if not deadline.expired():
+                raise
+            bill.unknown += requests
+            raise BudgetExceeded("seconds", needed=0, left=0) from error
         except BudgetExceeded as error:
             attempts, calls, unknown = retries.tried(error)
-            bill.attempts, bill.calls, bill.unknown = (
-                bill.attempts + attempts,
-                bill.calls + calls,
-                bill.unknown + unknown + count - 1,
-            )
-            raise
-        except BaseException as error:
-            _bill_failure(error, count, bill)
+            bill.attempts += attempts
+            bill.calls += calls
+            bill.unknown += unknown + requests - 1
             raise
         finally:
             retries.release()

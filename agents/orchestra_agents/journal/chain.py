@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from orchestra_agents.chains.distinct import Distinct
@@ -21,6 +21,7 @@ from orchestra_agents.journal.records import Record, RunEnded, RunResumed, RunSt
 from orchestra_agents.journal.replay import Usage
 from orchestra_agents.journal.sqlite import Journal
 from orchestra_agents.models.contract import Evidence, Json
+from orchestra_agents.payment import Payment
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class Sums:
     input_tokens: int = 0
     output_tokens: int = 0
     estimated: bool = False
+    paid: Payment = field(default_factory=Payment)
     lost: int = 0
     """Samples of bets that were lost."""
     contested: int = 0
@@ -62,6 +64,7 @@ class Sums:
         input_tokens: int,
         output_tokens: int,
         estimated: bool,
+        paid: Payment | None,
         lost: int,
         late: tuple[int, int] | None,
     ) -> None:
@@ -74,6 +77,8 @@ class Sums:
         self.input_tokens += input_tokens
         self.output_tokens += output_tokens
         self.estimated |= estimated
+        if paid:
+            self.paid.add(paid)
         self.lost += lost
         if late is not None:
             self.contested += 1
@@ -91,6 +96,7 @@ class Sums:
             input_tokens=step.input_tokens,
             output_tokens=step.output_tokens,
             estimated=step.estimated,
+            paid=step.paid,
             lost=step.lost,
             late=step.late,
         )
@@ -98,14 +104,15 @@ class Sums:
     def as_dict(self) -> dict[str, Json]:
         """Return the sums as JSON."""
         sums = {name: getattr(self, name) for name in self.__slots__}
-        return sums | {"questions": self.questions.hashes()}
+        return sums | {"questions": self.questions.hashes(), "paid": asdict(self.paid)}
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Sums:
         """Return the sums that stand in a snapshot."""
         if unknown := values.keys() - set(cls.__slots__):
             raise JournalError("journal.newer", f"journal: sums of a newer orchestra: {', '.join(sorted(unknown))}")
-        return cls(**values | {"questions": Distinct(values["questions"])})
+        paid = Payment(**values.get("paid", {}))
+        return cls(**values | {"questions": Distinct(values["questions"]), "paid": paid})
 
 
 @dataclass(slots=True)
@@ -189,6 +196,8 @@ class ChainState:
     def usage(self) -> Usage:
         """What the chain took, over all its attempts."""
         sums, other = self.sums, self.other
+        paid = replace(sums.paid)
+        paid.add(other.paid)
         return Usage(
             calls=sums.calls + other.calls + other.unknown,
             samples=sums.votes + sums.flagged + sums.lost + other.samples,
@@ -198,6 +207,7 @@ class ChainState:
             input_tokens=sums.input_tokens + other.input_tokens,
             output_tokens=sums.output_tokens + other.output_tokens,
             estimated=other.estimated or sums.estimated,
+            paid=paid,
         )
 
     def apply(self, record: Record) -> None:
@@ -212,6 +222,7 @@ class ChainState:
                 self.evidences.add(record.evidence)
                 self.ended = None
                 self.other.unknown += record.unknown
+                self.other.paid.lose(1, record.lost_tokens, record.lost_usd)
             case RunEnded():
                 self.ended = record
                 self.seconds += record.seconds
@@ -240,3 +251,5 @@ class ChainState:
         for name in ("calls", "samples", "attempts", "unknown", "flagged", "input_tokens", "output_tokens"):
             setattr(other, name, getattr(other, name) + getattr(spent, name))
         other.estimated |= spent.estimated
+        if spent.paid is not None:
+            other.paid.add(spent.paid)

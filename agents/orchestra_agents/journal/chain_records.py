@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from orchestra_agents.journal.records import Record
 from orchestra_agents.models.contract import Json
+from orchestra_agents.payment import Payment
 
 
 class VoteRecord(BaseModel):
@@ -36,6 +37,8 @@ class Spent(BaseModel):
     input_tokens: int = 0
     output_tokens: int = 0
     estimated: bool = False
+    paid: Payment | None = None
+    """What it cost beyond that, where it did."""
 
 
 class StepDecided(Record):
@@ -65,6 +68,8 @@ class StepDecided(Record):
     output_tokens: int
     estimated: bool = False
     """Whether the token figures are ours, not the server's."""
+    paid: Payment | None = None
+    """What it cost beyond tokens, where it did."""
     lost: int = 0
     """Samples of bets on this step that were lost."""
     by: str | None = None

@@ -81,6 +81,9 @@ class RunResumed(Record):
     """The manifest's entries that --accept-change replaced."""
     unknown: int = 0
     """Calls that were perhaps in flight when a chain's attempt before was killed."""
+    lost_tokens: int = 0
+    """Tokens at most of those calls."""
+    lost_usd: float = 0.0
 
 
 class Decomposed(Record):
@@ -133,6 +136,11 @@ class Asked(SampleRecord):
     """A call is about to be made; without a reply after a kill its outcome is unknown."""
 
     kind = "sample.asked"
+    samples: int = 1
+    """How many samples one request is for, this one and those of the following indices."""
+    worst_tokens: int = 0
+    """What it may take at most: what counts as lost after a kill."""
+    worst_usd: float = 0.0
 
 
 class Sampled(SampleRecord):
@@ -147,12 +155,21 @@ class Sampled(SampleRecord):
     opaque: str | None = None
     input_tokens: int
     output_tokens: int
+    cached_tokens: int = 0
+    """Tokens among the input that the server read from its prompt cache."""
+    reasoning_tokens: int = 0
+    """Tokens among the output that nobody is shown."""
     estimated: bool
-    cost_usd: float
+    cost_usd: float | None
+    """None where the price is not known."""
     attempts: int
     calls: int = 1
     """Requests answered 2xx or of unknown outcome that it took."""
+    lost_tokens: int = 0
+    """Tokens at most of requests before it that may have been served in vain."""
+    lost_usd: float = 0.0
     seconds: float
+    """From sending to the reply, without waits for a turn or before a retry."""
 
     def identity(self) -> str | None:
         """A sample is replied to once."""
@@ -169,6 +186,9 @@ class CallFailed(SampleRecord):
     """Requests that were answered 2xx, with something unusable."""
     unknown: int
     """Requests that may have been served although no answer arrived."""
+    lost_tokens: int = 0
+    """Tokens at most of all of them."""
+    lost_usd: float = 0.0
 
 
 class Embedded(SampleRecord):
@@ -179,8 +199,11 @@ class Embedded(SampleRecord):
     """Hash of the blob that holds the vectors, as JSON."""
     input_tokens: int
     estimated: bool
+    cost_usd: float | None = 0.0
     attempts: int
     calls: int
+    lost_tokens: int = 0
+    lost_usd: float = 0.0
     seconds: float
 
     def identity(self) -> str | None:

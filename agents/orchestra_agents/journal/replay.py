@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from orchestra_agents.journal.records import (
@@ -34,6 +34,7 @@ from orchestra_agents.journal.records import (
 from orchestra_agents.journal.sqlite import Entry
 from orchestra_agents.ledger import Cost
 from orchestra_agents.models.contract import Evidence, Json
+from orchestra_agents.payment import Payment
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,17 +53,27 @@ class Usage:
     """Samples discarded by a red flag."""
     input_tokens: int = 0
     output_tokens: int = 0
-    cost_usd: float = 0.0
     estimated: bool = False
     """True where some token figures are ours, not the server's."""
+    paid: Payment = field(default_factory=Payment)
+    """What it cost, and what of it was cached, unseen or lost."""
+
+    @property
+    def cost_usd(self) -> float | None:
+        """US dollars; None where the price of some of it is not known."""
+        return None if self.paid.unpriced else self.paid.usd
 
     def as_cost(self) -> Cost:
-        """Return what the ledger counts of it."""
-        return Cost(calls=self.calls, tokens=self.input_tokens + self.output_tokens, usd=self.cost_usd)
+        """Return what the ledger counts of it, what may have been lost included."""
+        paid = self.paid
+        tokens = self.input_tokens + self.output_tokens + paid.lost_tokens
+        return Cost(calls=self.calls, tokens=tokens, usd=paid.usd + paid.lost_usd)
 
     def as_dict(self) -> dict[str, Json]:
         """Return the figures as JSON."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        told = {name: getattr(self, name) for name in self.__slots__ if name != "paid"}
+        told |= {name: getattr(self.paid, name) for name in self.paid.__slots__ if name not in ("usd", "unpriced")}
+        return told | {"cost_usd": self.cost_usd}
 
 
 @dataclass(slots=True)
@@ -111,7 +122,8 @@ class RunState:
     _ok: dict[tuple[str, str | None], SubtaskEnded] = field(default_factory=dict)
     _replies: dict[str, Sampled] = field(default_factory=dict)
     _vectors: dict[str, Embedded] = field(default_factory=dict)
-    _open: Counter[str] = field(default_factory=Counter)
+    _open: dict[str, list[Asked]] = field(default_factory=dict)
+    """Calls whose end is not recorded, by sample."""
     _usage: Usage = field(default_factory=Usage)
     _answered: int = 0
     _unknown: int = 0
@@ -143,11 +155,13 @@ class RunState:
 
     @property
     def usage(self) -> Usage:
-        """What the run took; calls still open count as unknown."""
-        usage = self._usage
-        usage.unknown = self._unknown + sum(self._open.values())
-        usage.calls = self._answered + usage.unknown
-        return usage
+        """What the run took; calls still open count as unknown, and as lost."""
+        is_open = [asked for several in self._open.values() for asked in several]
+        unknown = self._unknown + len(is_open)
+        paid = replace(self._usage.paid)
+        for asked in is_open:
+            paid.lose(1, asked.worst_tokens, asked.worst_usd)
+        return replace(self._usage, unknown=unknown, calls=self._answered + unknown, paid=paid)
 
     @property
     def evidence(self) -> Evidence:
@@ -232,31 +246,44 @@ class RunState:
             self.undecided[record.node] += 1
 
     def _count(self, record: Asked | Sampled | CallFailed | Embedded) -> None:
-        sample = record.sample()
+        sample, usage = record.sample(), self._usage
         match record:
             case Asked():
-                self._open[sample] += 1
+                self._open.setdefault(sample, []).append(record)
             case CallFailed():
-                self._open[sample] -= 1
-                self._answered += record.calls
+                self._close(record)
                 self._unknown += record.unknown
-                self._usage.attempts += record.attempts
             case Embedded():
-                self._open[sample] -= 1
-                self._answered += record.calls
+                self._close(record)
                 self._vectors[sample] = record
-                self._usage.attempts += record.attempts
-                self._usage.input_tokens += record.input_tokens
-                self._usage.estimated |= record.estimated
+                usage.input_tokens += record.input_tokens
+                usage.estimated |= record.estimated
+                self._pay(record)
             case Sampled():
-                self._open[sample] -= 1
-                self._answered += record.calls
+                self._close(record)
                 self._replies[sample] = record
-                usage = self._usage
                 usage.samples += 1
-                usage.attempts += record.attempts
                 usage.flagged += record.flag is not None
                 usage.input_tokens += record.input_tokens
                 usage.output_tokens += record.output_tokens
-                usage.cost_usd += record.cost_usd
                 usage.estimated |= record.estimated
+                usage.paid.cached_tokens += record.cached_tokens
+                usage.paid.reasoning_tokens += record.reasoning_tokens
+                self._pay(record)
+
+    def _close(self, record: Sampled | CallFailed | Embedded) -> None:
+        """Count the end of a call."""
+        is_open = self._open.get(record.sample())
+        if is_open:
+            is_open.pop()
+        if not is_open:
+            self._open.pop(record.sample(), None)
+        self._answered += record.calls
+        self._usage.attempts += record.attempts
+        self._usage.paid.lose(1, record.lost_tokens, record.lost_usd)
+
+    def _pay(self, record: Sampled | Embedded) -> None:
+        if record.cost_usd is None:
+            self._usage.paid.unpriced = True
+        else:
+            self._usage.paid.usd += record.cost_usd

@@ -37,7 +37,7 @@ class _Endpoint:
     async def ask(self, sampling: Sampling, count: int = 1) -> list[Completion]:
         """Return what one request for `count` completions gives."""
         request = request_of(_PROMPT, sampling, model=self.model, dialect=self.dialect, index=0, count=count)
-        reply = await _PATIENCE.run(lambda: self.transport.post_json(request.path, request.body))
+        reply = await _PATIENCE.run(lambda: self.transport.post(request.path, request.content))
         return completions_of(reply.value, _PROMPT, count=count)
 
     async def has_n(self) -> bool:

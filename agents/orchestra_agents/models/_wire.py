@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import accumulate, pairwise
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from orchestra_agents.errors import InputError, ServerError
+from orchestra_agents.models._decoding import decoded
 from orchestra_agents.models.contract import (
     Completion,
     FinishReason,
     Json,
+    Message,
     Prompt,
     Sampling,
     TokenLogprob,
@@ -24,10 +32,7 @@ LOWEST_LOGPROB = -9999.0
 
 _FINISH: Mapping[str, FinishReason] = {
     "stop": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
     "length": "length",
-    "max_tokens": "length",
     "content_filter": "content_filter",
 }
 
@@ -44,8 +49,8 @@ class Dialect:
     """A llama.cpp server: takes grammars, and has samplers of its own that are switched off."""
     is_vllm: bool = False
     """A vLLM server: counts tokens for us."""
-    always_top_p: bool = True
-    """Whether top_p is sent even where it is 1; Anthropic's models refuse it next to a temperature."""
+    has_schema: bool = True
+    """Whether a JSON schema is sent; else the reply is only checked against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,8 @@ class Request:
     """One HTTP request."""
 
     path: str
-    body: dict[str, Json]
+    content: bytes
+    """JSON, in ASCII: a lone surrogate in a prompt is then the server's to refuse, not a crash of ours."""
 
 
 def request_of(
@@ -61,32 +67,45 @@ def request_of(
 ) -> Request:
     """Return the request for samples `index` to `index + count - 1` of `prompt`.
 
-    The body is built from `prompt.rendered()`, so that the prompt's sidecars (`truth`, `step`, `latency_ms`) cannot
-    be sent.
+    The body is built from what `prompt.rendered()` shows, so that the prompt's sidecars (`truth`, `step`, `latency_ms`)
+    cannot be sent. All of it that the votes of a step share is serialised once.
     """
-    _check(sampling, dialect)
-    is_chat = prompt.text is None
-    body: dict[str, Json] = {"model": model, "temperature": sampling.temperature}
-    if dialect.always_top_p or sampling.top_p != 1.0:
-        body["top_p"] = sampling.top_p
-    body[dialect.max_tokens_field if is_chat else "max_tokens"] = sampling.max_tokens
+    shared = _shared(prompt.messages, prompt.text, _settings(sampling), model, dialect)
+    own = b""
     seed = sampling.seed_of(prompt.identity(), index)
     if seed is not None:
-        body["seed"] = seed
+        own += b',"seed":%d' % seed
+    if count > 1:
+        own += b',"n":%d' % count
+    return Request("/completions" if prompt.messages == () else "/chat/completions", shared + own + b"}")
+
+
+@lru_cache(maxsize=256)
+def _settings(sampling: Sampling) -> Sampling:
+    """Return a sampling without what is one sample's own."""
+    return replace(sampling, index=0, seed=None)
+
+
+@lru_cache(maxsize=64)
+def _shared(messages: tuple[Message, ...], text: str | None, sampling: Sampling, model: str, dialect: Dialect) -> bytes:
+    """Return the body of a request as JSON, its end and what is one sample's own left open."""
+    _check(sampling, dialect)
+    is_chat = text is None
+    body: dict[str, Json] = {"model": model, "temperature": sampling.temperature, "top_p": sampling.top_p}
+    body[dialect.max_tokens_field if is_chat else "max_tokens"] = sampling.max_tokens
     if sampling.stop:
         body["stop"] = list(sampling.stop)
-    if count > 1:
-        body["n"] = count
     if dialect.is_llamacpp:
         body |= {"top_k": 0, "min_p": 0.0}  # its defaults cut the tail; `Sampling` is all that shapes a draw
-    body |= _constraint(sampling, is_bare=dialect.is_llamacpp and not is_chat)
+    if dialect.has_schema:
+        body |= _constraint(sampling, is_bare=dialect.is_llamacpp and not is_chat)
     if is_chat:
-        if sampling.logprobs:
-            body |= {"logprobs": True, "top_logprobs": sampling.logprobs}
-        return Request("/chat/completions", body | prompt.rendered())
-    if sampling.logprobs:
-        body["logprobs"] = sampling.logprobs
-    return Request("/completions", body | {"prompt": prompt.rendered()["text"]})
+        body |= {"logprobs": True, "top_logprobs": sampling.logprobs} if sampling.logprobs else {}
+        body |= Prompt(messages=messages).rendered()
+    else:
+        body |= {"logprobs": sampling.logprobs} if sampling.logprobs else {}
+        body |= {"prompt": text}
+    return json.dumps(body, allow_nan=False).encode("ascii")[:-1]
 
 
 def _check(sampling: Sampling, dialect: Dialect) -> None:
@@ -110,16 +129,19 @@ def _constraint(sampling: Sampling, *, is_bare: bool) -> dict[str, Json]:
     return {"response_format": {"type": "json_schema", "json_schema": named}}
 
 
-def completions_of(reply: Json, prompt: Prompt, *, count: int) -> list[Completion]:
+def completions_of(body: bytes, prompt: Prompt, *, count: int) -> list[Completion]:
     """Return the first `count` completions in a server's reply, at least one; the first stands for the request.
+
+    They come in the order of their `index`. Of choices that claim the same one only the first counts, so that no copy
+    passes for a vote.
 
     Raises:
         ServerError: The reply is not what the interface promises; the same request may well succeed again.
     """
-    choices = reply.get("choices") if isinstance(reply, dict) else None
-    if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):
+    reply = _reply_of(body)
+    choices = _in_order(reply.get("choices", []))[:count]
+    if not choices:
         raise ServerError("the server's reply holds no choices")
-    choices = choices[:count]
     texts = [_text(choice) for choice in choices]
     usages = _usages(reply.get("usage"), prompt, texts)
     return [
@@ -134,13 +156,55 @@ def completions_of(reply: Json, prompt: Prompt, *, count: int) -> list[Completio
     ]
 
 
-def _finish_reason(choice: Mapping[str, Json]) -> FinishReason:
+class _Choice(TypedDict, total=False):
+    """What is used of a choice; all of it is checked where it is read."""
+
+    index: Any
+    message: Any
+    text: Any
+    finish_reason: Any
+    logprobs: Any
+
+
+class _Reply(TypedDict, total=False):
+    """What is used of a reply; other fields are passed over without being made into values."""
+
+    choices: list[_Choice]
+    usage: Any
+
+
+_REPLY = TypeAdapter(_Reply)
+
+
+def _reply_of(body: bytes) -> _Reply:
+    """Return what a reply holds."""
+    if b"NaN" not in body and b"Infinity" not in body:  # words that pydantic would read as numbers
+        with suppress(ValidationError):
+            return _REPLY.validate_json(body)
+    value = decoded(body)
+    with suppress(ValidationError):
+        return _REPLY.validate_python(value)
+    raise ServerError("the server's reply holds no choices")  # by itself: that error would quote the reply
+
+
+def _in_order(choices: list[_Choice]) -> list[_Choice]:
+    """Return choices by their index, one for each."""
+    if len(choices) == 1:
+        return choices
+    placed: dict[int, _Choice] = {}
+    for place, choice in enumerate(choices):
+        index = choice.get("index")
+        placed.setdefault(index if type(index) is int else place, choice)
+    return [placed[index] for index in sorted(placed)]
+
+
+def _finish_reason(choice: _Choice) -> FinishReason:
     """Return why the completion ended; what we have no word for is `other`."""
     reason = choice.get("finish_reason")
     return _FINISH.get(reason, "other") if isinstance(reason, str) else "other"
 
 
-def _text(choice: Mapping[str, Json]) -> str:
+def _text(choice: _Choice) -> str:
     """Return a choice's text: "" where it has none, a refusal's words where the model refused."""
     message = choice.get("message")
     if isinstance(message, dict):
@@ -163,21 +227,39 @@ def _usages(usage: Json, prompt: Prompt, texts: Sequence[str]) -> list[TokenUsag
     """Return the usage of each completion: the first carries the input, the output is shared out by length of text."""
     told = usage if isinstance(usage, dict) else {}
     input_tokens, output_tokens = _tokens(told.get("prompt_tokens")), _tokens(told.get("completion_tokens"))
+    cached = _detail(told.get("prompt_tokens_details"), "cached_tokens", input_tokens)
+    reasoning = _detail(told.get("completion_tokens_details"), "reasoning_tokens", output_tokens)
     is_estimated = input_tokens is None or output_tokens is None
     weights = [estimate_tokens(text) for text in texts]
     if input_tokens is None:
         input_tokens = _estimated_input(prompt)
     if output_tokens is None:
         output_tokens = sum(weights)
-    usages, given, weight_so_far = [], 0, 0
-    for place, weight in enumerate(weights):
-        weight_so_far += weight
-        share = output_tokens * weight_so_far // sum(weights) - given
-        given += share
-        usages.append(
-            TokenUsage(input_tokens=0 if place else input_tokens, output_tokens=share, estimated=is_estimated)
+    shares = _shares(output_tokens, weights)
+    return [
+        TokenUsage(
+            input_tokens=0 if place else input_tokens,
+            output_tokens=output,
+            cached_tokens=0 if place else cached,
+            reasoning_tokens=hidden,
+            estimated=is_estimated,
         )
-    return usages
+        for place, (output, hidden) in enumerate(zip(shares, _shares(reasoning, weights), strict=True))
+    ]
+
+
+def _shares(total: int, weights: Sequence[int]) -> list[int]:
+    """Return `total` shared out by weight, without a remainder."""
+    if len(weights) == 1:
+        return [total]
+    bounds = [total * below // sum(weights) for below in accumulate(weights, initial=0)]
+    return [high - low for low, high in pairwise(bounds)]
+
+
+def _detail(told: Json, name: str, most: int | None) -> int:
+    """Return a part of a count of tokens, at most all of it; 0 where the server does not say."""
+    part = _tokens(told.get(name)) if isinstance(told, dict) else None
+    return min(part or 0, most or 0)
 
 
 def _tokens(value: Json) -> int | None:

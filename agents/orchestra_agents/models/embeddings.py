@@ -9,6 +9,7 @@ from typing import Protocol
 
 from orchestra_agents.errors import ServerError
 from orchestra_agents.models.contract import Json, TokenUsage, estimate_tokens
+from orchestra_agents.models.throttle import Throttle
 from orchestra_agents.models.transport import Retry, Transport
 
 _RETRY = Retry()
@@ -54,15 +55,30 @@ class OpenAIEmbedder:
         name: The canonical `provider:model` name.
         transport: Where the server is; closed with this embedder.
         retry: When a failed request is sent again.
+        throttle: How many requests may be in flight; None allows as many as the transport has connections.
     """
 
-    def __init__(self, model: str, *, name: str, transport: Transport, retry: Retry = _RETRY) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        name: str,
+        transport: Transport,
+        retry: Retry = _RETRY,
+        throttle: Throttle | None = None,
+    ) -> None:
         self._model, self._name, self._transport, self._retry = model, name, transport, retry
+        self._throttle = throttle or Throttle(ceiling=transport.concurrency)
 
     @property
     def name(self) -> str:
         """The canonical `provider:model` name."""
         return self._name
+
+    @property
+    def base_url(self) -> str:
+        """Where its server is."""
+        return self._transport.base_url
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return a vector for each of `texts`.
@@ -79,7 +95,8 @@ class OpenAIEmbedder:
                 error.calls = 1  # answered, and perhaps billed, though not as promised
                 raise
 
-        answered = await self._retry.run(post)
+        tokens = sum(map(estimate_tokens, texts))
+        answered = await self._retry.run(lambda: self._throttle.run(post, tokens))
         found = answered.value
         return Embeddings(vectors=found.vectors, usage=found.usage, attempts=answered.attempts, calls=answered.calls)
 

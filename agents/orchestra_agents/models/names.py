@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ from types import MappingProxyType
 
 from orchestra_agents.errors import InputError, ModelUnavailable, OrchestraError
 from orchestra_agents.models import weights
+from orchestra_agents.models.anthropic import AnthropicModel, transport_to
 from orchestra_agents.models.contract import Model
 from orchestra_agents.models.embedded import EmbeddedModel
 from orchestra_agents.models.embeddings import OpenAIEmbedder
 from orchestra_agents.models.openai import Dialect, OpenAIModel
 from orchestra_agents.models.simulated import SimulatedModel
+from orchestra_agents.models.throttle import Rate, Throttle
 from orchestra_agents.models.transport import Transport
 
 ENTRY_POINTS = "orchestra.models"
@@ -23,28 +26,27 @@ ENTRY_POINTS = "orchestra.models"
 
 _EMBEDDED_SLOTS, _EMBEDDED_CELLS = 4, 16_384
 _PLAIN = Dialect()
+_NO_RATE = Rate()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """An OpenAI-compatible service that has a name of its own."""
+    """A service that has a name of its own, OpenAI-compatible unless it says otherwise."""
 
     base_url: str
     """Where it is unless the user says otherwise."""
     needs_key: bool = False
     """Whether it refuses requests without a key at its own address."""
     dialect: Dialect = _PLAIN
+    is_anthropic: bool = False
+    """Whether it speaks Anthropic's Messages interface, which has no embeddings."""
 
 
 _OPENAI = Dialect(max_tokens_field="max_completion_tokens")
 
 PROVIDERS: Mapping[str, Provider] = MappingProxyType(
     {
-        "anthropic": Provider(
-            base_url="https://api.anthropic.com/v1",
-            needs_key=True,
-            dialect=Dialect(has_n=False, always_top_p=False),
-        ),
+        "anthropic": Provider(base_url="https://api.anthropic.com/v1", needs_key=True, is_anthropic=True),
         "llamacpp": Provider(base_url="http://localhost:8080/v1", dialect=Dialect(is_llamacpp=True, has_n=False)),
         "ollama": Provider(base_url="http://localhost:11434/v1", dialect=Dialect(has_n=False)),
         "openai": Provider(base_url="https://api.openai.com/v1", needs_key=True, dialect=_OPENAI),
@@ -55,9 +57,14 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
 """All services reached over HTTP, by name."""
 
 _WITHOUT_SERVER: Mapping[str, str] = MappingProxyType(
-    {"embedded": "embedded", "gguf": "gguf:/path/model.gguf", "simulated": "simulated:p=0.9"}
+    {
+        "embedded": "embedded",
+        "gguf": "gguf:/path/model.gguf",
+        "langchain": "langchain:openai:gpt-4.1-mini",
+        "simulated": "simulated:p=0.9",
+    }
 )
-"""Providers that need no service, with an example of each."""
+"""Providers that take no address from us, with an example of each."""
 
 
 def providers() -> tuple[str, ...]:
@@ -72,6 +79,7 @@ def resolve(
     base_url: str | None = None,
     concurrency: int = 8,
     slots: int | None = None,
+    rate: Rate = _NO_RATE,
 ) -> Model:
     """Return the model that `provider:model` or `provider/model` names, split at the first separator.
 
@@ -83,9 +91,10 @@ def resolve(
         name: For example `openai:gpt-4.1-mini`, `vllm/Qwen/Qwen3-8B`, `embedded` or `simulated:p=0.9,seed=7`.
         environ: Environment variables; also `ORCHESTRA_CACHE_DIR`, where embedded weights are looked for, and
             `ORCHESTRA_THREADS`, the processor threads of a model computed here.
-        base_url: Address of an OpenAI-compatible server.
+        base_url: Address of the provider's server.
         concurrency: Most requests at a time.
         slots: Prompts that a model computed here keeps at hand, 1 to 64; by default as many as requests, at most 4.
+        rate: Requests and tokens that a served model may be asked for in a minute.
 
     Raises:
         InputError: The name or the address is wrong.
@@ -95,16 +104,23 @@ def resolve(
         raise InputError("concurrency", f"must be at least 1, got {concurrency}")
     provider, rest = _split(name)
     if provider in PROVIDERS:
-        return _served(provider, rest, environ, base_url, concurrency)
+        throttle = Throttle(ceiling=concurrency, rate=rate)
+        return _served(provider, rest, _transport(provider, rest, environ, base_url, concurrency), throttle)
     if base_url is not None and provider in providers():
         raise InputError("base_url", f"is for {', '.join(PROVIDERS)} models; {provider!r} takes none")
     if provider in _WITHOUT_SERVER:
-        return _local(provider, rest, environ, slots or min(concurrency, _EMBEDDED_SLOTS))
+        throttle = Throttle(ceiling=concurrency, rate=rate)
+        return _local(provider, rest, environ, slots or min(concurrency, _EMBEDDED_SLOTS), throttle)
     return _third_party(provider, rest, name)
 
 
 def resolve_embedder(
-    name: str, *, environ: Mapping[str, str], base_url: str | None = None, concurrency: int = 8
+    name: str,
+    *,
+    environ: Mapping[str, str],
+    base_url: str | None = None,
+    concurrency: int = 8,
+    rate: Rate = _NO_RATE,
 ) -> OpenAIEmbedder:
     """Return what `provider:model` names as a maker of embeddings; addresses and keys are found as by `resolve`.
 
@@ -113,10 +129,14 @@ def resolve_embedder(
         ModelUnavailable: A key is missing.
     """
     provider, rest = _split(name)
+    able = ", ".join(one for one, settings in PROVIDERS.items() if not settings.is_anthropic)
     if provider not in PROVIDERS:
-        raise InputError("embedding", f"must be PROVIDER:MODEL with one of {', '.join(PROVIDERS)}, got {name!r}")
+        raise InputError("embedding", f"must be PROVIDER:MODEL with one of {able}, got {name!r}")
+    if PROVIDERS[provider].is_anthropic:
+        raise InputError("embedding", f"{provider} serves no embeddings; name a model of one of {able}")
     transport = _transport(provider, rest, environ, base_url, concurrency)
-    return OpenAIEmbedder(rest, name=f"{provider}:{rest}", transport=transport)
+    throttle = Throttle(ceiling=concurrency, rate=rate)
+    return OpenAIEmbedder(rest, name=f"{provider}:{rest}", transport=transport, throttle=throttle)
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -125,12 +145,12 @@ def _split(name: str) -> tuple[str, str]:
     return provider.lower(), rest
 
 
-def _served(
-    provider: str, rest: str, environ: Mapping[str, str], base_url: str | None, concurrency: int
-) -> OpenAIModel:
+def _served(provider: str, rest: str, transport: Transport, throttle: Throttle) -> OpenAIModel | AnthropicModel:
     """Return a model behind a service's HTTP interface."""
-    transport = _transport(provider, rest, environ, base_url, concurrency)
-    return OpenAIModel(rest, name=f"{provider}:{rest}", transport=transport, dialect=PROVIDERS[provider].dialect)
+    name, settings = f"{provider}:{rest}", PROVIDERS[provider]
+    if settings.is_anthropic:
+        return AnthropicModel(rest, name=name, transport=transport, throttle=throttle)
+    return OpenAIModel(rest, name=name, transport=transport, dialect=settings.dialect, throttle=throttle)
 
 
 def _transport(
@@ -145,7 +165,10 @@ def _transport(
     key = environ.get(variable, "").strip()
     if settings.needs_key and not key and not own_url:
         raise ModelUnavailable(f"{provider} needs a key: set {variable}, or give a base URL of your own server")
-    return Transport(_with_version(own_url or settings.base_url), api_key=key, concurrency=concurrency)
+    address = _with_version(own_url or settings.base_url)
+    if settings.is_anthropic:
+        return transport_to(address, api_key=key, concurrency=concurrency)
+    return Transport(address, api_key=key, concurrency=concurrency)
 
 
 def _with_version(base_url: str) -> str:
@@ -154,10 +177,12 @@ def _with_version(base_url: str) -> str:
     return base_url if "/" in base_url.partition("://")[2] else f"{base_url}/v1"
 
 
-def _local(provider: str, rest: str, environ: Mapping[str, str], slots: int) -> Model:
-    """Return a model that needs no service."""
+def _local(provider: str, rest: str, environ: Mapping[str, str], slots: int, throttle: Throttle) -> Model:
+    """Return a model that needs no service, or knows its own."""
     if provider == "simulated":
         return SimulatedModel.parse(rest)
+    if provider == "langchain":
+        return _chat_model(*_split(rest), throttle)
     room = {"slots": slots, "context_per_slot": max(512, min(2048, _EMBEDDED_CELLS // slots))}
     if provider == "gguf":
         if not rest:
@@ -168,6 +193,20 @@ def _local(provider: str, rest: str, environ: Mapping[str, str], slots: int) -> 
     cache = environ.get("ORCHESTRA_CACHE_DIR", "").strip()
     path = weights.find(cache=Path(cache) if cache else None)
     return EmbeddedModel(path, name="embedded", threads=_threads(environ), **room)
+
+
+def _chat_model(provider: str, model: str, throttle: Throttle) -> Model:
+    """Return a chat model of LangChain, which finds keys and addresses by itself."""
+    if not provider or not model:
+        raise InputError("model", "'langchain' needs a provider and a model, as in langchain:openai:gpt-4.1-mini")
+    if importlib.util.find_spec("langchain") is None:
+        raise ModelUnavailable(
+            'langchain models need the "langchain" extra and the provider\'s package, for example: '
+            'pip install "orchestra-mas[langchain]" langchain-openai'
+        )
+    from orchestra_agents.models.langchain import langchain_model  # noqa: PLC0415 - the extra is optional
+
+    return langchain_model(provider, model, throttle=throttle)
 
 
 def _threads(environ: Mapping[str, str]) -> int | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
+from functools import partial
 
-from orchestra_agents.errors import ModelError, ServerError
+from orchestra_agents.errors import ServerError
 from orchestra_agents.models import _probe
+from orchestra_agents.models._fan_out import singles
 from orchestra_agents.models._wire import Dialect, completions_of, request_of
-from orchestra_agents.models.contract import Completion, Evidence, Form, ModelFacts, Prompt, Sampling
+from orchestra_agents.models.contract import Completion, Evidence, Form, ModelFacts, Prompt, Sampling, estimate_tokens
+from orchestra_agents.models.throttle import Throttle, spent_tokens
 from orchestra_agents.models.transport import Retry, Transport
 
 __all__ = ["Dialect", "OpenAIModel"]
@@ -30,6 +32,7 @@ class OpenAIModel:
         transport: Where the server is; closed with this model.
         dialect: How the server differs from others.
         retry: When a failed request is sent again.
+        throttle: How many requests may be in flight; None allows as many as the transport has connections.
     """
 
     evidence: Evidence = "real"
@@ -43,12 +46,14 @@ class OpenAIModel:
         transport: Transport,
         dialect: Dialect = _PLAIN,
         retry: Retry = _RETRY,
+        throttle: Throttle | None = None,
     ) -> None:
         self._model = model
         self._name = name
         self._transport = transport
         self._dialect = dialect
         self._retry = retry
+        self._throttle = throttle or Throttle(ceiling=transport.concurrency)
         # llama.cpp has n, but counts the tokens of one choice only.
         self._uses_n = dialect.has_n and not dialect.is_llamacpp
         self._window: int | None = None
@@ -71,15 +76,33 @@ class OpenAIModel:
         """
         if count < 1:
             return []
-        done: list[Completion] = []
-        if count > 1 and self._uses_n:
-            done = await self._ask(prompt, sampling, sampling.index, count)
-            self._uses_n = len(done) == count
-        return done + await self._singles(prompt, sampling, range(sampling.index + len(done), sampling.index + count))
+        done = await self.sample_at_once(prompt, sampling, count) if count > 1 and self._uses_n else []
+        last = sampling.index + count
+        return done + await singles(partial(self._one, prompt, sampling), range(sampling.index + len(done), last))
+
+    async def sample_at_once(self, prompt: Prompt, sampling: Sampling, count: int) -> list[Completion]:
+        """Return what one request for `count` completions of `prompt` gives: at least one, fewer where n is ignored.
+
+        Raises:
+            ModelError: The server did not answer, after the retries that the policy allows.
+        """
+        done = await self._ask(prompt, sampling, sampling.index, count)
+        self._uses_n = self._uses_n and len(done) == count
+        return done
 
     async def probe(self) -> ModelFacts:
         """Ask the server what it can do, in seven requests of a few tokens."""
         return await _probe.facts(self._model, self._transport, self._dialect)
+
+    @property
+    def uses_n(self) -> bool:
+        """Whether several samples of one prompt go in one request, as far as is known."""
+        return self._uses_n
+
+    @property
+    def base_url(self) -> str:
+        """Where its server is."""
+        return self._transport.base_url
 
     @property
     def window(self) -> int | None:
@@ -105,40 +128,24 @@ class OpenAIModel:
         """Give back the connections; may be called twice."""
         await self._transport.aclose()
 
-    async def _singles(self, prompt: Prompt, sampling: Sampling, indices: range) -> list[Completion]:
-        """Return one completion for each index, asked for at the same time."""
-        if len(indices) == 1:
-            return await self._ask(prompt, sampling, indices[0])
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._ask(prompt, sampling, index)) for index in indices]
-        except BaseExceptionGroup as failures:
-            error = _first_error(failures)
-            raise error from error.__cause__
-        return [task.result()[0] for task in tasks]
+    async def _one(self, prompt: Prompt, sampling: Sampling, index: int) -> Completion:
+        """Return sample `index`."""
+        return (await self._ask(prompt, sampling, index))[0]
 
     async def _ask(self, prompt: Prompt, sampling: Sampling, index: int, count: int = 1) -> list[Completion]:
         """Return what one request, retried, gives: at least one completion."""
         request = request_of(prompt, sampling, model=self._model, dialect=self._dialect, index=index, count=count)
 
         async def post() -> list[Completion]:
-            answer = await self._transport.post_json(request.path, request.body)
+            answer = await self._transport.post(request.path, request.content)
             try:
                 return completions_of(answer, prompt, count=count)
             except ServerError as error:
                 error.calls = 1  # answered, and perhaps billed, though not as promised
                 raise
 
-        answered = await self._retry.run(post)
+        tokens = estimate_tokens(prompt.content()) + sampling.max_tokens * count
+        answered = await self._retry.run(lambda: self._throttle.run(post, tokens, spent_tokens))
         first, *rest = answered.value
         first = replace(first, attempts=answered.attempts, calls=answered.calls)
         return [first, *(replace(one, calls=0) for one in rest)]
-
-
-def _first_error(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return a failure of the group that callers expect, else its first."""
-    expected = failures.subgroup(ModelError)
-    error: BaseException = expected or failures
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from orchestra_agents.errors import ModelError
+from orchestra_agents.working_time import waiting
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ class Retry:
 
     attempts: int = 8
     """Most requests of one call, at least 1; 1 never retries."""
-    total_s: float = 120.0
+    total_s: float = 1800.0
     """Longest time from the first request to the start of the last one, by the running loop's clock."""
     first_wait_s: float = 0.5
     """The first wait; each further one is twice as long. Up to as much again is added at random, so clients spread."""
@@ -81,7 +82,7 @@ class Retry:
             return state.attempt_number >= self.attempts or waited_s > self.total_s
 
         retrying = AsyncRetrying(
-            sleep=asyncio.sleep,
+            sleep=_sleep,
             stop=is_over,
             wait=self._wait_s,
             retry=retry_if_exception(lambda error: isinstance(error, ModelError) and error.retryable),
@@ -101,3 +102,8 @@ class Retry:
         floor_s = (error.retry_after_s or 0.0) if isinstance(error, ModelError) else 0.0
         own_s = min(self.max_wait_s, self.first_wait_s * 2.0 ** min(state.attempt_number - 1, 32))
         return max(own_s, floor_s) + random.uniform(0, min(self.first_wait_s, own_s))
+
+
+async def _sleep(seconds: float) -> None:
+    with waiting():
+        await asyncio.sleep(seconds)

@@ -1,32 +1,27 @@
-"""JSON over HTTP, every failure one typed error; the only module that knows httpx."""
+"""JSON over HTTP, every failure one typed error."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import math
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+import urllib.request
+import zlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
+from typing import Self, cast
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import httpx
 
-from orchestra_agents.errors import (
-    AuthError,
-    ContextExceeded,
-    InputError,
-    InvalidRequest,
-    ModelError,
-    ModelTimeout,
-    RateLimited,
-    ServerError,
-    TransportError,
-)
-from orchestra_agents.models._retry_after import asked_wait, retry_after
+from orchestra_agents.errors import InputError, ModelError, ModelTimeout, ServerError, TransportError
+from orchestra_agents.models._decoding import decoded
+from orchestra_agents.models._failures import failure, shortened
+from orchestra_agents.models._retry_after import retry_after
 from orchestra_agents.models.contract import Json
+from orchestra_agents.models.http1 import Http1Transport
 from orchestra_agents.models.retry import Attempted, Retry
 
 __all__ = ["Attempted", "Retry", "Secret", "Timeouts", "Transport", "retry_after"]
@@ -37,12 +32,8 @@ MAX_RESPONSE_BYTES = 32 * 2**20
 KEEPALIVE_S = 4.0
 """How long an idle connection is kept: less than the five seconds after which common servers drop theirs."""
 
-_CONTEXT_SIGNS = (
-    "context_length_exceeded",  # OpenAI
-    "exceed_context_size",  # llama.cpp
-    "maximum context length",  # vLLM
-    "prompt is too long",  # Anthropic
-)
+_INFLATED = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+"""Encodings that are undone, though none is asked for, and what zlib calls them."""
 
 
 class Secret:
@@ -66,7 +57,7 @@ class Timeouts:
     """How long a request may take."""
 
     connect_s: float = 10.0
-    """Longest wait for a connection, and for the server to take the request."""
+    """Longest wait for a connection."""
     read_s: float = 300.0
     """Longest silence before the answer begins, and longest time for all of it from then on."""
 
@@ -77,8 +68,10 @@ _TIMEOUTS = Timeouts()
 class Transport:
     """A keep-alive connection pool to one base URL.
 
-    The HTTP client is made inside the running loop on first use, one for each loop, so that a transport outlives
-    `asyncio.run`. `aclose` gives back the connections of the loop that calls it.
+    Plain HTTP/1.1, with or without TLS, takes `Http1Transport`; where the environment names a proxy for the address, or
+    a client is given, httpx itself sends. Redirects are never followed, so no key reaches another server. Connections
+    are made inside the running loop on first use, one pool for each loop, so that a transport outlives `asyncio.run`;
+    `aclose` gives back those of the loop that calls it.
 
     Args:
         base_url: Where paths begin, http or https, for example `http://localhost:8000/v1`.
@@ -103,12 +96,17 @@ class Transport:
     ) -> None:
         self.base_url = _checked_base_url(base_url)
         self._key = _checked_key(api_key)
-        self._headers = {"accept": "application/json", "content-type": "application/json", **headers}
         self._key_header = key_header
-        self._concurrency = concurrency
+        # No compression is asked for: answers are short, and a bomb is then the exception that needs no care.
+        own = {"accept": "application/json", "content-type": "application/json", "accept-encoding": "identity"}
+        self._headers = own | dict(headers)
+        self.concurrency = concurrency
         self._timeouts = timeouts
+        phases = {"connect": timeouts.connect_s, "write": timeouts.connect_s, "read": timeouts.read_s, "pool": None}
+        self._extensions = {"timeout": phases}
         self._given = client
-        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
+        self._ways: WeakKeyDictionary[asyncio.AbstractEventLoop, _Way] = WeakKeyDictionary()
+        self._urls: dict[str, httpx.URL] = {}
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -122,42 +120,76 @@ class Transport:
         """
         # Escaped as ASCII: a lone surrogate in a prompt is then the server's to refuse, not a crash of ours.
         content = json.dumps(body, allow_nan=False).encode("ascii")
-        return await self._ask("POST", self._base(from_root=from_root) + path, content)
+        return decoded(await self._ask("POST", self._base(from_root=from_root) + path, content))
+
+    async def post(self, path: str, content: bytes) -> bytes:
+        """Send `content`, which is JSON, to `path` below the base URL and return the answer as it came.
+
+        Raises:
+            ModelError: One of its kinds for every way this can fail.
+        """
+        return await self._ask("POST", self.base_url + path, content)
 
     async def get_json(self, path: str, *, from_root: bool = False) -> Json:
         """Return the decoded answer to a GET of `path`, below the base URL or below that without its `/v1`."""
-        return await self._ask("GET", self._base(from_root=from_root) + path, None)
+        return decoded(await self._ask("GET", self._base(from_root=from_root) + path, None))
+
+    async def stream(self, path: str, content: bytes) -> AsyncGenerator[bytes, None]:
+        """Send `content`, which is JSON, to `path` below the base URL and yield the answer piece by piece.
+
+        No more is read of it than of other answers; the time limits hold for every piece.
+
+        Raises:
+            ModelError: One of its kinds for every way this can fail.
+        """
+        response: httpx.Response | None = None
+        try:
+            response = await self._response("POST", self.base_url + path, content)
+            if not response.is_success:
+                raise self._failure(response, await _body_of(response))
+            size = 0
+            async for chunk in cast(httpx.AsyncByteStream, response.stream):
+                size += len(chunk)
+                _check_size(size, response)
+                yield chunk
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise self._broken(error) from error
+        finally:
+            if response is not None:
+                await response.aclose()
 
     async def aclose(self) -> None:
         """Close the connections made in the running loop; a closed transport may not be used again."""
         self._is_closed = True
-        pool = self._pools.pop(asyncio.get_running_loop(), None)
-        if pool is not None:
-            await pool.keeper.aclose()
+        way = self._ways.pop(asyncio.get_running_loop(), None)
+        if way is not None:
+            await way.keeper.aclose()
 
     def _base(self, *, from_root: bool) -> str:
         return self.base_url.removesuffix("/v1") if from_root else self.base_url
 
-    async def _ask(self, method: str, url: str, content: bytes | None) -> Json:
-        """Send one request; every failure becomes a ModelError."""
-        client = await self._client()
-        headers = self._headers | self._authorization()
+    async def _ask(self, method: str, url: str, content: bytes | None) -> bytes:
+        """Send one request and return the body of its answer; every failure becomes a ModelError."""
+        response: httpx.Response | None = None
         try:
-            async with self._stream(client, method, url, content, headers) as response:
-                async with asyncio.timeout(self._timeouts.read_s):
-                    body = await _read_capped(response)
-                if not response.is_success:
-                    raise _failure(response, body, self._key)
-                return _decoded(body)
-        except (httpx.TimeoutException, TimeoutError) as error:
-            timeout = ModelTimeout(f"{self.base_url} did not answer in time ({type(error).__name__})")
-            timeout.unknown = int(not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout))
-            raise timeout from error
-        except httpx.HTTPError as error:
-            reason = _shortened(str(error), self._key) or type(error).__name__
-            broken = TransportError(f"no working connection to {self.base_url}: {reason}")
-            broken.unknown = int(not isinstance(error, httpx.ConnectError | httpx.UnsupportedProtocol))
-            raise broken from error
+            response = await self._response(method, url, content)
+            async with asyncio.timeout(self._timeouts.read_s):
+                body = await _body_of(response)
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise self._broken(error) from error
+        finally:
+            if response is not None:
+                await response.aclose()
+        if not response.is_success:
+            raise self._failure(response, body)
+        return body
+
+    async def _response(self, method: str, url: str, content: bytes | None) -> httpx.Response:
+        """Send one request and return its response, the body still to be read."""
+        way = await self._way()
+        target = self._urls.get(url) or self._urls.setdefault(url, httpx.URL(url))
+        headers = self._headers | self._authorization()
+        return await way.send(way.build(method, target, headers=headers, content=content, extensions=self._extensions))
 
     def _authorization(self) -> dict[str, str]:
         """Return the header that carries the key, which is put together only while a request is sent."""
@@ -166,130 +198,124 @@ class Transport:
         key = self._key.reveal()
         return {self._key_header: key} if self._key_header else {"authorization": f"Bearer {key}"}
 
-    def _stream(
-        self, client: httpx.AsyncClient, method: str, url: str, content: bytes | None, headers: dict[str, str]
-    ) -> AbstractAsyncContextManager[httpx.Response]:
-        """Open one request under this transport's time limits; waiting for a free connection has none."""
-        limits = self._timeouts
-        timeout = httpx.Timeout(connect=limits.connect_s, write=limits.connect_s, read=limits.read_s, pool=None)
-        return client.stream(method, url, content=content, headers=headers, timeout=timeout, follow_redirects=False)
+    def _failure(self, response: httpx.Response, body: bytes) -> ModelError:
+        key = self._key.reveal() if self._key is not None else None
+        return failure(response.status_code, response.headers, body, key)
 
-    async def _client(self) -> httpx.AsyncClient:
-        """Return the HTTP client of the running loop."""
+    def _broken(self, error: Exception) -> ModelError:
+        """Return the typed error of a request without a whole answer."""
+        if isinstance(error, httpx.TimeoutException | TimeoutError):
+            timeout = ModelTimeout(f"{self.base_url} did not answer in time ({type(error).__name__})")
+            timeout.unknown = int(not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout))
+            return timeout
+        reason = shortened(str(error), self._key.reveal() if self._key is not None else None) or type(error).__name__
+        broken = TransportError(f"no working connection to {self.base_url}: {reason}")
+        unsent = httpx.ConnectError | httpx.UnsupportedProtocol | httpx.LocalProtocolError | httpx.ProxyError
+        broken.unknown = int(not isinstance(error, unsent))
+        return broken
+
+    async def _way(self) -> _Way:
+        """Return what sends requests in the running loop."""
         if self._is_closed:
             raise TransportError(f"the connection to {self.base_url} is closed")
         if self._given is not None:
-            return self._given
+            return _Way.of(self._given)
         loop = asyncio.get_running_loop()
-        pool = self._pools.get(loop)
-        if pool is None:
-            limits = httpx.Limits(
-                max_connections=self._concurrency,
-                max_keepalive_connections=self._concurrency,
-                keepalive_expiry=KEEPALIVE_S,
-            )
-            # A proxy of the environment must not see, nor break, what goes to this machine itself.
-            is_local = urlsplit(self.base_url).hostname in ("localhost", "127.0.0.1", "::1")
-            client = httpx.AsyncClient(limits=limits, trust_env=not is_local)
-            pool = self._pools[loop] = _Pool(client, _kept(client))
-            await anext(pool.keeper)
-        return pool.client
+        way = self._ways.get(loop)
+        if way is None:
+            way = self._ways[loop] = self._new_way()
+            await anext(way.keeper)
+        return way
+
+    def _new_way(self) -> _Way:
+        """Return a new pool of connections."""
+        if not _has_proxy(self.base_url):
+            plain = Http1Transport(width=self.concurrency, keepalive_s=KEEPALIVE_S)
+            return _Way(httpx.Request, plain.handle_async_request, _kept(plain.aclose))
+        limits = httpx.Limits(
+            max_connections=self.concurrency,
+            max_keepalive_connections=self.concurrency,
+            keepalive_expiry=KEEPALIVE_S,
+        )
+        client = httpx.AsyncClient(limits=limits)
+        return replace(_Way.of(client), keeper=_kept(client.aclose))
 
 
-@dataclass(frozen=True, slots=True)
-class _Pool:
-    """The HTTP client of one loop."""
-
-    client: httpx.AsyncClient
-    keeper: AsyncGenerator[None, None]
-    """Closes the client when it is closed itself, which `asyncio.run` does for us where nobody called `aclose`."""
-
-
-async def _kept(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
-    """Wait to be closed, then close the client."""
+async def _kept(close: Callable[[], Awaitable[None]] | None = None) -> AsyncGenerator[None, None]:
+    """Wait to be closed, then close the connections."""
     try:
         yield
     finally:
-        await client.aclose()
+        if close is not None:
+            await close()
 
 
-async def _read_capped(response: httpx.Response) -> bytes:
-    """Return the whole body, refusing more than MAX_RESPONSE_BYTES."""
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How requests are made and sent, in one loop."""
+
+    build: Callable[..., httpx.Request]
+    send: Callable[[httpx.Request], Awaitable[httpx.Response]]
+    """Returns the response with its body still to be read."""
+    keeper: AsyncGenerator[None, None] = field(default_factory=_kept)
+    """Closes the connections when it is closed itself, which `asyncio.run` does for us where nobody called `aclose`."""
+
+    @classmethod
+    def of(cls, client: httpx.AsyncClient) -> Self:
+        """Return the way of a client, with what it adds to every request."""
+        return cls(client.build_request, partial(client.send, stream=True, follow_redirects=False))
+
+
+def _has_proxy(base_url: str) -> bool:
+    """Whether the environment names a proxy for this address; none may see, or break, what stays on this machine."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if host in ("localhost", "127.0.0.1", "::1") or urllib.request.proxy_bypass(host):
+        return False
+    proxies = urllib.request.getproxies()
+    return parts.scheme in proxies or "all" in proxies
+
+
+async def _body_of(response: httpx.Response) -> bytes:
+    """Return the whole body, refusing more than MAX_RESPONSE_BYTES, before and after decompression."""
     chunks: list[bytes] = []
-    length = 0
-    async for chunk in response.aiter_bytes():
+    size = 0
+    async for chunk in cast(httpx.AsyncByteStream, response.stream):
         chunks.append(chunk)
-        length += len(chunk)
-        if length > MAX_RESPONSE_BYTES:
-            error = ServerError(f"the answer is longer than {MAX_RESPONSE_BYTES // 2**20} MiB")
-            error.retryable, error.calls = False, int(response.is_success)
-            raise error
-    return b"".join(chunks)
+        size += len(chunk)
+        _check_size(size, response)
+    body = b"".join(chunks)
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    return body if encoding in ("identity", "") else _inflated(body, encoding, response)
 
 
-def _decoded(body: bytes) -> Json:
-    """Return the JSON value of a body."""
+def _inflated(body: bytes, encoding: str, response: httpx.Response) -> bytes:
+    """Return a compressed body as it was, never more of it than may be read."""
+    if encoding not in _INFLATED:
+        raise _unusable("the server's answer is in an encoding that nobody asked for", response)
+    inflater = zlib.decompressobj(_INFLATED[encoding])
     try:
-        return json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        unusable = ServerError(f"the server answered something that is not JSON ({len(body)} bytes)")
-        unusable.calls = 1
-        raise unusable from error
+        plain = inflater.decompress(body, MAX_RESPONSE_BYTES + 1)
+    except zlib.error as error:
+        raise _unusable(f"the server answered something that is not {encoding}", response) from error
+    _check_size(len(plain), response)
+    if not inflater.eof:
+        raise _unusable("the server's compressed answer is not complete", response)
+    return plain
 
 
-def _no_constant(name: str) -> float:
-    """Refuse what JSON has no word for, but infinity below, which log-probabilities really carry."""
-    if name == "-Infinity":
-        return -math.inf
-    raise ValueError(f"{name} is not JSON")
+def _check_size(size: int, response: httpx.Response) -> None:
+    if size > MAX_RESPONSE_BYTES:
+        error = _unusable(f"the answer is longer than {MAX_RESPONSE_BYTES // 2**20} MiB", response)
+        error.retryable = False
+        raise error
 
 
-def _failure(response: httpx.Response, body: bytes, key: Secret | None) -> ModelError:
-    """Return the typed error that a response other than 2xx stands for."""
-    status, headers = response.status_code, response.headers
-    told = _told(body)
-    message = f"HTTP {status}: {_shortened(told, key) or response.reason_phrase or 'no message'}"
-    if status in (401, 403):
-        return AuthError(message)
-    if status == 429:
-        error = RateLimited(message, retry_after_s=retry_after(headers))
-        # A spent quota is reported as 429 too, but no waiting refills it.
-        error.retryable = "insufficient_quota" not in told
-        return error
-    if status == 408:
-        return ModelTimeout(message, retry_after_s=asked_wait(headers))
-    if status == 409 or status >= 500:
-        # Only what is asked for: the x-ratelimit headers stand on every answer of OpenAI and say nothing here.
-        return ServerError(message, retry_after_s=asked_wait(headers))
-    if any(sign in told for sign in _CONTEXT_SIGNS):
-        return ContextExceeded(message)
-    if response.has_redirect_location:
-        return InvalidRequest(f"{message}; redirects are not followed, give the final base URL")
-    return InvalidRequest(message)
-
-
-def _told(body: bytes) -> str:
-    """Return the server's own words: the error's code, type and message where it is JSON, else the text."""
-    text = body[:65536].decode("utf-8", "replace")
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    error = value.get("error", value) if isinstance(value, dict) else value
-    if not isinstance(error, Mapping):
-        return error if isinstance(error, str) else text
-    message = error.get("message") or error.get("detail") or ""
-    marks = [error[name] for name in ("code", "type") if isinstance(error.get(name), str)]
-    return f"{message if isinstance(message, str) else json.dumps(message)} {' '.join(f'({m})' for m in marks)}".strip()
-
-
-def _shortened(text: str, key: Secret | None) -> str:
-    """Return at most 300 printable characters of `text` on one line, without the key."""
-    if key is not None:
-        text = text.replace(key.reveal(), "***")
-    words = "".join(character if character.isprintable() else " " for character in text[:4096]).split()
-    line = " ".join(words)
-    return line if len(line) <= 300 else line[:299] + "…"
+def _unusable(problem: str, response: httpx.Response) -> ServerError:
+    """Return the error of an answer that is of no use, though it may have to be paid for."""
+    error = ServerError(problem)
+    error.calls = int(response.is_success)
+    return error
 
 
 def _checked_key(api_key: str | None) -> Secret | None:

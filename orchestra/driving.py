@@ -30,6 +30,7 @@ from orchestra_agents.errors import (
 from orchestra_agents.journal.chain import ChainState
 from orchestra_agents.journal.chain_records import StepDecided
 from orchestra_agents.journal.records import RunEnded, RunResumed, RunStarted, RunStatus
+from orchestra_agents.journal.replay import ENDPOINTS
 from orchestra_agents.journal.sqlite import Journal, check_run_id
 from orchestra_agents.ledger import Budget
 from orchestra_agents.models.contract import Json, digest
@@ -273,7 +274,7 @@ async def _drive(order: _Order, session: Session, run_id: str, hooks: DriveHooks
             steps=order.steps,
             ask=hooks.ask,
         )
-        attempt = _Attempt(order, budget, panel, driver)
+        attempt = _Attempt(order, budget, panel, driver, session)
         if attempt.begin(hooks):
             await attempt.perform(hooks)
         else:
@@ -289,6 +290,7 @@ class _Attempt:
     budget: Budget
     panel: Panel
     driver: Driver
+    session: Session
 
     def begin(self, hooks: DriveHooks) -> bool:
         """Record that the attempt begins; False if the chain has ended already."""
@@ -329,6 +331,7 @@ class _Attempt:
         if hooks.step is not None:
             driver.on_step(hooks.step)
         try:
+            await self._find_out()
             await driver.restore()
             if hooks.begin is not None:
                 hooks.begin(driver)
@@ -347,6 +350,20 @@ class _Attempt:
             raise
         else:
             end("ok" if is_over else "undecided", driver.stop_reason)
+
+    async def _find_out(self) -> None:
+        """Have every model know its server before the first call."""
+        driver, session, probing = self.driver, self.session, self.session.probing
+        for model in () if probing is None else self.panel.everyone():
+            assert probing is not None
+            await probing.ready(
+                model,
+                known=lambda: driver.state.manifest.get(ENDPOINTS, {}),
+                append=driver.journal.append,
+                ledger=driver.ledger,
+                tariff=session.tariff,
+                calls=driver.length - driver.state.steps,
+            )
 
     def _is_enough(self) -> bool:
         """Tell whether a chain that ended well has come as far as is asked now."""

@@ -7,13 +7,14 @@ from dataclasses import asdict
 
 from orchestra.choices import Choices
 from orchestra.planning import Plan
+from orchestra_agents.journal.replay import ENDPOINTS
 from orchestra_agents.ledger import Budget
 from orchestra_agents.models.contract import Json, digest
 from orchestra_topologies.graph import TaskGraph
 from orchestra_topologies.panel import Panel
 from orchestra_topologies.prompts import VERSION
 
-_FREE = frozenset({"base_url", "options", "steps", "forecast"})
+_FREE = frozenset({"base_url", "options", "steps", "forecast", ENDPOINTS})
 """Entries that may differ from one attempt at a run to the next."""
 
 

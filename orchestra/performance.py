@@ -94,6 +94,7 @@ class Performance(Execution):
         first = self.plan if started is None else replace(self.plan, budget=Budget(**started.budget))
         self.design = first.decide(graph, reroutes=reroutes)
         self.assign(graph, self.design.teams, self.design.topology)
+        self.sampler.expect(sum(team.calls for team in self.teams.values()))
         self.stronger = self.design.stronger
         before = self.state.passes.get(reroutes - 1)
         self.disputes = [conflict for one in before.questions for conflict in one["conflicts"]] if before else []

@@ -346,6 +346,7 @@ class _Attempt:
             ledger=ledger,
             limit=self.session.limit,
             tariff=self.session.tariff,
+            probing=self.session.probing,
         )
         plan = self.plan
         if self.made is not None:  # the graph itself, not what was written down of it, which has no functions

@@ -24,10 +24,12 @@ from orchestra_agents.models.names import resolve, resolve_embedder
 from orchestra_agents.models.throttle import Rate
 from orchestra_agents.payment import Tariff
 from orchestra_agents.prices import Prices
+from orchestra_agents.probing import Probing
 from orchestra_topologies.panel import Panel
 
 _IN_PROCESS = frozenset({"embedded", "gguf", "simulated", "scripted"})
 _NO_RATE = Rate()
+_NOTHING = Cost()
 CONCURRENCY = 8
 """Calls in flight at once, unless something else is asked."""
 
@@ -38,6 +40,7 @@ class Session:
     Args:
         model: Who answers in runs whose plan names nobody.
         budget: Caps on all runs of the session together; None leaves each run to its plan's budget.
+        spent: What earlier sessions took of that budget.
         journal: The journal file; None keeps a temporary one, whose path every result tells.
         concurrency: Calls in flight at once over all runs, at least 1.
         slots: Prompts that a model computed on this machine keeps at hand, 1 to 64; None suits graphs.
@@ -47,6 +50,9 @@ class Session:
         rate: Requests and tokens that each served model may be asked for in a minute.
         prices: What models cost: a file on top of the list that ships, or prices of your own; None is that list.
         allow_unpriced: Whether models may be asked whose price is not known; their cost is then null.
+        probe: Whether servers are asked what they really do, each once, before a run's first call to them; None asks
+            where a run will make many more calls than that takes.
+        facts: A file that keeps what was found for later processes; None keeps it for this one.
 
     Raises:
         InputError: concurrency is below 1, or the file of prices is wrong.
@@ -57,6 +63,7 @@ class Session:
         *,
         model: ModelSpec | None = None,
         budget: Budget | None = None,
+        spent: Cost = _NOTHING,
         journal: Path | str | None = None,
         concurrency: int = CONCURRENCY,
         slots: int | None = None,
@@ -66,19 +73,23 @@ class Session:
         rate: Rate = _NO_RATE,
         prices: Prices | Path | str | None = None,
         allow_unpriced: bool = False,
+        probe: bool | None = None,
+        facts: Path | None = None,
     ) -> None:
         if concurrency < 1:
             raise InputError("concurrency", f"must be an integer of at least 1, got {concurrency}")
         known = prices if isinstance(prices, Prices) else Prices.shipped() if prices is None else Prices.load(prices)
         self.tariff = Tariff(known, allow_unpriced=allow_unpriced)
         """What calls cost."""
+        self.probing = None if probe is False else Probing(facts, is_forced=probe is True)
+        """Finds out what servers do; None asks them as their providers are known."""
         self.model = model
         self.base_url = base_url
         self._concurrency = concurrency
         self._slots = slots
         self._rate = rate
         self._durability = durability
-        self._budget = budget
+        self._budget, self._spent = budget, spent
         self._environ = os.environ if environ is None else environ
         self._path = None if journal is None else Path(journal)
         self._journal: Journal | None = None
@@ -130,7 +141,7 @@ class Session:
     def ledger(self, budget: Budget, spent: Cost) -> Ledger:
         """Return the account of a run under `budget`, and under the session's, if it has one."""
         if self._ledger is None and self._budget is not None:
-            self._ledger = Ledger(self._budget)
+            self._ledger = Ledger(self._budget, self._spent)
         return Ledger(budget, spent, parent=self._ledger)
 
     def check_prices(self, budget: Budget, panel: Panel) -> None:

@@ -192,6 +192,7 @@ class _Attempt:
             ledger=ledger,
             limit=self.session.limit,
             tariff=self.session.tariff,
+            probing=self.session.probing,
         )
         return Recursion(sampler=sampler, journal=self.journal, roles=order.roles, rule=order.rule, depth=order.depth)
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
-from orchestra_agents.errors import ModelError, OrchestraError
+from orchestra_agents.errors import ModelError
 from orchestra_agents.ledger import Cost, Ledger, Reservation
 from orchestra_agents.models.contract import Model, Prompt, Sampling, canonical_json
-from orchestra_agents.models.retry import before_retry
+from orchestra_agents.models.retry import on_failure
 from orchestra_agents.prices import FREE, Price
 
 
 class Retries:
-    """Reserves a further call before each retry of one that may have been served: retrying passes no cap.
+    """Hears of every request of a call that failed, and reserves a further one before each retry of one that may have
+    been served: retrying passes no cap.
 
     Args:
         ledger: The account.
@@ -23,33 +25,49 @@ class Retries:
     def __init__(self, ledger: Ledger, worst: Cost) -> None:
         self._ledger, self._worst = ledger, worst
         self._extra: list[Reservation] = []
-        self._failures: list[ModelError] = []
+        self._attempts = self._calls = self._unknown = 0
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Hear of every retry of the model that is asked within."""
-        token = before_retry.set(self._again)
+        """Hear of the requests that are sent within."""
+        token = on_failure.set(self._failed)
         try:
             yield
         finally:
-            before_retry.reset(token)
+            on_failure.reset(token)
 
-    def tried(self, error: OrchestraError) -> tuple[int, int, int]:
-        """Return attempts, calls answered and calls of unknown outcome until `error`."""
-        if isinstance(error, ModelError):
-            return error.attempts, error.calls, error.unknown
-        calls, unknown = (sum(getattr(one, name) for one in self._failures) for name in ("calls", "unknown"))
-        return len(self._failures), calls, unknown
+    def tried(self, error: BaseException, *, open_: int = 0) -> Tried:
+        """Return what the requests of a call that ended with `error` came to.
+
+        Args:
+            error: Why it ended.
+            open_: Requests of it that may have been served though nothing was heard of them.
+        """
+        if not self._attempts and isinstance(error, ModelError):  # of a model that does not tell
+            return Tried(error.attempts, error.calls, error.unknown + open_)
+        return Tried(self._attempts + open_, self._calls, self._unknown + open_)
 
     def release(self) -> None:
         """Give the reservations back: what was taken is booked with the call itself."""
         for reservation in self._extra:
             reservation.release()
 
-    def _again(self, error: ModelError) -> None:
-        self._failures.append(error)
-        if error.calls or error.unknown:
+    def _failed(self, error: ModelError, is_retried: bool) -> None:
+        self._attempts += error.attempts
+        self._calls += error.calls
+        self._unknown += error.unknown
+        if is_retried and (error.calls or error.unknown):
             self._extra.append(self._ledger.reserve(self._worst))
+
+
+class Tried(NamedTuple):
+    """Requests of a call that failed."""
+
+    attempts: int
+    calls: int
+    """Those that were answered 2xx."""
+    unknown: int
+    """Those that may have been served although no answer arrived."""
 
 
 def takes_several(model: Model) -> bool:
@@ -57,8 +75,16 @@ def takes_several(model: Model) -> bool:
     return bool(getattr(model, "uses_n", False))
 
 
-def worst_cost(prompt: Prompt, sampling: Sampling, price: Price | None = FREE) -> Cost:
-    """Return what a call takes at most: no tokenizer makes more than one token of a byte, templates add a few."""
-    rendered = len(canonical_json(prompt.rendered()).encode("utf-8", "replace"))
-    usd = 0.0 if price is None or price is FREE else price.worst(rendered, sampling.max_tokens)
-    return Cost(calls=1, tokens=rendered + sampling.max_tokens, usd=usd)
+def worst_cost(prompt: Prompt, sampling: Sampling, price: Price | None = FREE, *, samples: int = 1) -> Cost:
+    """Return what one request takes at most: no tokenizer makes more than one token of a byte, templates add a few.
+
+    Args:
+        prompt: What is asked.
+        sampling: How; each sample has up to its `max_tokens`.
+        price: What tokens cost; None is not known.
+        samples: How many it asks for.
+    """
+    read = len(canonical_json(prompt.rendered()).encode("utf-8", "replace"))
+    written = sampling.max_tokens * samples
+    usd = 0.0 if price is None or price is FREE else price.worst(read, written)
+    return Cost(calls=1, tokens=read + written, usd=usd)

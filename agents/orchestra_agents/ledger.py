@@ -80,6 +80,13 @@ class Ledger:
         capped = any(cap is not None for cap in (own.calls, own.tokens, own.usd, own.seconds))
         return capped or (self._parent is not None and self._parent.is_capped)
 
+    @property
+    def calls_cap(self) -> int | None:
+        """The smallest cap on calls that counts here; None is no cap."""
+        theirs = self._parent.calls_cap if self._parent is not None else None
+        caps = [cap for cap in (self.budget.calls, theirs) if cap is not None]
+        return min(caps, default=None)
+
     def start(self) -> None:
         """Let the time of the cap in seconds run, from the first call of this."""
         if self._started is None:

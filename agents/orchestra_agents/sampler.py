@@ -9,11 +9,11 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from orchestra_agents.booking import Retries, takes_several, worst_cost
-from orchestra_agents.errors import BudgetExceeded, ModelError, ModelUnavailable, OrchestraError
+from orchestra_agents.booking import Retries, Tried, takes_several, worst_cost
+from orchestra_agents.errors import BudgetExceeded, ModelError, ModelUnavailable
 from orchestra_agents.flags import Check
 from orchestra_agents.journal.records import Asked, CallFailed, Embedded, Sampled, SampleRecord
-from orchestra_agents.journal.replay import RunState
+from orchestra_agents.journal.replay import ENDPOINTS, RunState
 from orchestra_agents.journal.sqlite import RunJournal, text_key
 from orchestra_agents.ledger import Cost, Ledger, Reservation
 from orchestra_agents.limit import CallLimit
@@ -28,7 +28,8 @@ from orchestra_agents.models.contract import (
 from orchestra_agents.models.embeddings import Embedder
 from orchestra_agents.payment import Tariff
 from orchestra_agents.prices import FREE, Price
-from orchestra_agents.working_time import WorkClock
+from orchestra_agents.probing import Probing
+from orchestra_agents.working_time import WorkClock, waiting
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -80,6 +81,7 @@ class Sampler:
         ledger: The run's account.
         limit: Bounds the calls in flight; shared by all nested work.
         tariff: What calls cost.
+        probing: What finds out about a model's server before its first call; None asks as the provider is known.
     """
 
     def __init__(
@@ -91,10 +93,14 @@ class Sampler:
         ledger: Ledger,
         limit: CallLimit,
         tariff: Tariff,
+        probing: Probing | None = None,
     ) -> None:
         self._models = tuple(models)
         self.state = state
         self._journal, self._ledger, self._limit, self._tariff = journal, ledger, limit, tariff
+        self._probing = probing
+        self._ready: set[int] = set()
+        self._expected = 0.0
         self._tell: list[Callable[[], None]] = []
 
     def panel(self, models: Sequence[Model]) -> Sampler:
@@ -102,6 +108,10 @@ class Sampler:
         other = copy(self)
         other._models = tuple(models)
         return other
+
+    def expect(self, calls: float) -> None:
+        """Take it that the run will make so many calls: whether it is worth asking servers what they do."""
+        self._expected = calls
 
     def on_first_call(self, tell: Callable[[], None]) -> None:
         """Have `tell` called once, when the next call of this sampler, or of one made of it, or work in time begins."""
@@ -148,8 +158,10 @@ class Sampler:
         self, model: Model, prompt: Prompt, sampling: Sampling, samples: Sequence[SampleRecord]
     ) -> tuple[list[Completion], _Taken]:
         """Return completions for `samples`, the first of them at least, and what they took together."""
+        if self._probing is not None and id(model) not in self._ready:
+            await self.in_time(self._find_out(model, self._probing))
         price = self._tariff.of(model)
-        worst = replace(worst_cost(prompt, sampling, price) * len(samples), calls=1)
+        worst = worst_cost(prompt, sampling, price, samples=len(samples))
         call = _Call(samples, price, await self._turn(worst))
         sample = model.sample if len(samples) == 1 else model.sample_at_once  # type: ignore[attr-defined]  # optional
         return await self._ask(
@@ -157,6 +169,18 @@ class Sampler:
             lambda: sample(prompt, sampling, len(samples)),
             lambda made: [(one.calls, one.usage) for one in made],
         )
+
+    async def _find_out(self, model: Model, probing: Probing) -> None:
+        """Have a model know its server before its first call."""
+        await probing.ready(
+            model,
+            known=lambda: self.state.manifest.get(ENDPOINTS, {}),
+            append=self._journal.append,
+            ledger=self._ledger,
+            tariff=self._tariff,
+            calls=self._expected,
+        )
+        self._ready.add(id(model))
 
     async def embed(self, node: str, texts: Sequence[str], embedder: Embedder) -> list[list[float]]:
         """Return a vector for each of `texts`, asked for `node`; recorded ones are not asked again.
@@ -220,12 +244,13 @@ class Sampler:
         """Wait for room in the budget, then for a slot; time that is up meanwhile ends the wait."""
         try:
             async with asyncio.timeout(self._ledger.seconds_left()) as deadline:
-                reservation = await self._ledger.admit(worst)
-                try:
-                    await self._limit.acquire()
-                except asyncio.CancelledError:
-                    reservation.release()
-                    raise
+                with waiting():
+                    reservation = await self._ledger.admit(worst)
+                    try:
+                        await self._limit.acquire()
+                    except asyncio.CancelledError:
+                        reservation.release()
+                        raise
         except TimeoutError as error:
             if deadline.expired():
                 raise BudgetExceeded("seconds", needed=0, left=0) from error
@@ -262,10 +287,13 @@ class Sampler:
                 with retries.counted(), clock.running():
                     made = await make()
         except (ModelError, ModelUnavailable, BudgetExceeded) as error:
-            call.reservation.commit(self._fail(call, error, *retries.tried(error)))
+            call.reservation.commit(self._fail(call, error.code, retries.tried(error)))
             raise
         except (asyncio.CancelledError, TimeoutError) as error:
-            call.reservation.commit(worst)  # the server may finish it all the same
+            tried = retries.tried(error, open_=1)  # the server may finish it all the same
+            if tried.attempts > 1:  # else the record of its beginning says it all
+                self._fail(call, "cancelled", tried)
+            call.reservation.commit(worst * (tried.calls + tried.unknown))
             if isinstance(error, TimeoutError) and deadline.expired():  # else somebody outside cancels: pass it on
                 raise BudgetExceeded("seconds", needed=0, left=0) from error
             raise
@@ -282,12 +310,12 @@ class Sampler:
         call.reservation.commit(cost + lost)
         return made, _Taken(call.price, clock.seconds(), lost)
 
-    def _fail(self, call: _Call, error: OrchestraError, attempts: int, calls: int, unknown: int) -> Cost:
+    def _fail(self, call: _Call, code: str, tried: Tried) -> Cost:
         """Record that a call failed after so many requests, and return what it took at most."""
-        lost = call.reservation.worst * (calls + unknown)
-        counts: dict[str, float] = {"attempts": attempts, "calls": calls, "unknown": unknown}
-        counts |= {"lost_tokens": lost.tokens, "lost_usd": lost.usd}
-        self._journal.append(CallFailed.model_validate({**dict(call.samples[0]), "code": error.code, **counts}))
+        lost = call.reservation.worst * (tried.calls + tried.unknown)
+        first = dict(call.samples[0])
+        counts = tried._asdict() | {"lost_tokens": lost.tokens, "lost_usd": lost.usd}
+        self._journal.append(CallFailed.model_validate({**first, "code": code, **counts}))
         return lost
 
     def _keep(self, one: SampleRecord, completion: Completion, flag: str | None, taken: _Taken) -> Sample:

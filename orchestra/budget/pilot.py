@@ -245,7 +245,9 @@ class _Attempt:
             ledger=ledger,
             limit=self.session.limit,
             tariff=self.session.tariff,
+            probing=self.session.probing,
         )
+        sampler.expect(len(self.scope.items) * self.scope.panel)
         assert self.state.started is not None
         measuring = Measuring(self.scope, sampler)
         return await measuring.profile(

@@ -26,6 +26,7 @@ from orchestra.cli.common import (
     JournalOption,
     JsonOption,
     PricesOption,
+    ProbeOption,
     RpmOption,
     SecondsOption,
     TokensOption,
@@ -77,6 +78,7 @@ def calibrate_command(
     tpm: TpmOption = None,
     prices: PricesOption = None,
     allow_unpriced: UnpricedOption = False,
+    probe: ProbeOption = None,
     journal: JournalOption = None,
     run_id: Annotated[str | None, typer.Option("--run-id", help="Name of the run; an existing one is resumed.")] = None,
     json_: JsonOption = False,
@@ -106,7 +108,9 @@ def calibrate_command(
         seed=seed,
         temperature=temperature,
     )
-    access = Access(concurrency=concurrency, rpm=rpm, tpm=tpm, prices=prices, allow_unpriced=allow_unpriced)
+    access = Access(
+        concurrency=concurrency, rpm=rpm, tpm=tpm, prices=prices, allow_unpriced=allow_unpriced, probe=probe
+    )
     named_model, name = None if model is None else [model], run_id or new_run_id()
     session = make_session(journal, named_model, base_url, access=access)
     with RunProgress(stderr_console()) as progress:

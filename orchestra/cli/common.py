@@ -51,6 +51,10 @@ PricesOption = Annotated[Path | None, typer.Option("--prices", help="File of pri
 UnpricedOption = Annotated[
     bool, typer.Option("--allow-unpriced", help="Ask models whose price is not known; their cost is null.")
 ]
+ProbeOption = Annotated[
+    bool | None,
+    typer.Option("--probe/--no-probe", help="Ask each server once what it really does; by default for large runs."),
+]
 ConcurrencyOption = Annotated[int | None, typer.Option("--concurrency", help="Calls in flight at once.")]
 
 EXIT_CODES = {"ok": 0, "failed": 1, "budget": 3, "undecided": 5, "interrupted": 5, "running": 0}
@@ -85,6 +89,7 @@ class Access:
     tpm: float | None = None
     prices: Path | None = None
     allow_unpriced: bool = False
+    probe: bool | None = None
 
     def rate(self) -> Rate:
         """Return what may be asked in a minute.
@@ -129,6 +134,8 @@ def make_session(
         rate=access.rate(),
         prices=access.prices,
         allow_unpriced=access.allow_unpriced,
+        probe=access.probe,
+        facts=platformdirs.user_cache_path("orchestra") / "endpoints.json",
     )
 
 

@@ -6,7 +6,6 @@ import asyncio
 import importlib.metadata
 import importlib.util
 import platform
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +19,7 @@ from orchestra_agents.models import weights
 from orchestra_agents.models.contract import Json, ModelFacts
 
 _PACKAGES = ("langgraph", "networkx", "httpx", "pydantic", "tenacity", "structlog", "typer", "rich")
-_EXTRAS = {"embedded": "xllamacpp", "mcp": "mcp", "plots": "matplotlib"}
+_EXTRAS = {"embedded": "xllamacpp", "langchain": "langchain", "mcp": "mcp", "plots": "matplotlib"}
 
 models_app = typer.Typer(help="Models that can be kept on this machine.", no_args_is_help=True)
 
@@ -38,7 +37,7 @@ def doctor_command(
         "packages": {name: _version(name) for name in ("orchestra-mas", *_PACKAGES)},
         "extras": {extra: importlib.util.find_spec(module) is not None for extra, module in _EXTRAS.items()},
         "journal": _journal(journal_path(journal)),
-        "model": None if facts is None else {"name": model, **asdict(facts)},
+        "model": None if facts is None else {"name": model, **facts.as_dict()},
     }
     if json_:
         print_json(report)

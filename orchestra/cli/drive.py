@@ -25,6 +25,7 @@ from orchestra.cli.common import (
     JsonOption,
     ModelOption,
     PricesOption,
+    ProbeOption,
     RpmOption,
     SecondsOption,
     TokensOption,
@@ -90,6 +91,7 @@ def drive_command(
     tpm: TpmOption = None,
     prices: PricesOption = None,
     allow_unpriced: UnpricedOption = False,
+    probe: ProbeOption = None,
     journal: JournalOption = None,
     run_id: Annotated[str | None, typer.Option("--run-id", help="Name of the run; an existing one is resumed.")] = None,
     accept_change: Annotated[bool, typer.Option("--accept-change", help="Resume although something changed.")] = False,
@@ -120,7 +122,9 @@ def drive_command(
     room = room_of(process_of(process))
     if speculate:
         room.setdefault("concurrency", CONCURRENCY * (1 + speculate))
-    access = Access(concurrency=concurrency, rpm=rpm, tpm=tpm, prices=prices, allow_unpriced=allow_unpriced)
+    access = Access(
+        concurrency=concurrency, rpm=rpm, tpm=tpm, prices=prices, allow_unpriced=allow_unpriced, probe=probe
+    )
     session = make_session(journal, model, base_url, durability=durability, access=access, **room)
 
     def start(hooks: DriveHooks) -> Coroutine[Any, Any, DriveResult]:

@@ -24,6 +24,7 @@ from orchestra.cli.common import (
     JsonOption,
     ModelOption,
     PricesOption,
+    ProbeOption,
     RpmOption,
     SecondsOption,
     TokensOption,
@@ -102,6 +103,7 @@ def run_command(
     tpm: TpmOption = None,
     prices: PricesOption = None,
     allow_unpriced: UnpricedOption = False,
+    probe: ProbeOption = None,
     journal: JournalOption = None,
     run_id: Annotated[str | None, typer.Option("--run-id", help="Name of the run; an existing one is resumed.")] = None,
     approve: Annotated[bool, typer.Option("--approve", help="Show the plan and ask before spending.")] = False,
@@ -117,7 +119,9 @@ def run_command(
     plan = replace(plan, budget=budget.or_else(plan.budget), base_url=base_url or plan.base_url)
     _check_terminal(approve)
     progress, name = RunProgress(stderr_console()), run_id or new_run_id()
-    access = Access(concurrency=concurrency, rpm=rpm, tpm=tpm, prices=prices, allow_unpriced=allow_unpriced)
+    access = Access(
+        concurrency=concurrency, rpm=rpm, tpm=tpm, prices=prices, allow_unpriced=allow_unpriced, probe=probe
+    )
     session = make_session(journal, None, None, access=access)
     hooks = Hooks(accept_change=accept_change, allow_effects=_allower(progress, approve, allow_effects))
     brought = bringing(tools, mcp, effects)
@@ -152,6 +156,7 @@ def resume_command(
     tpm: TpmOption = None,
     prices: PricesOption = None,
     allow_unpriced: UnpricedOption = False,
+    probe: ProbeOption = None,
     tools: ToolsOption = None,
     mcp: McpOption = None,
     effects: EffectsOption = None,
@@ -161,7 +166,9 @@ def resume_command(
 ) -> None:
     """Go on with a run where it stopped; a finished one prints its result and asks nothing."""
     budget = make_budget(budget_calls, budget_tokens, budget_usd, budget_seconds)
-    access = Access(concurrency=concurrency, rpm=rpm, tpm=tpm, prices=prices, allow_unpriced=allow_unpriced)
+    access = Access(
+        concurrency=concurrency, rpm=rpm, tpm=tpm, prices=prices, allow_unpriced=allow_unpriced, probe=probe
+    )
     with Journal(journal_path(journal), "read") as opened:  # an unknown run is refused before writing is thought of
         is_chain = opened.kind(run_id) == "drive"
     if is_chain:

@@ -39,6 +39,10 @@ class Reply:
     """Close the connection instead of answering."""
     waits_for: asyncio.Event | None = None
     """Answer only once this is set."""
+    chunks: Sequence[bytes | asyncio.Event] | None = None
+    """Instead of the body: pieces of it, sent one by one in chunked encoding; the rest is held back until an event."""
+    is_cut: bool = False
+    """Close the connection after the last chunk, without saying that it was the last."""
 
 
 Handler = Callable[[Request], Reply]
@@ -98,6 +102,8 @@ class FakeServer:
         self.requests: list[Request] = []
         self.port = 0
         self.connections = 0
+        self.is_left = asyncio.Event()
+        """Set once a client has closed its connection while an answer was held back."""
         self._writers: set[asyncio.StreamWriter] = set()
 
     @property
@@ -118,13 +124,30 @@ class FakeServer:
                     await reply.waits_for.wait()
                 if reply.breaks:
                     break
-                writer.write(_encoded(reply))
-                await writer.drain()
+                if reply.chunks is None:
+                    writer.write(_encoded(reply))
+                    await writer.drain()
+                elif not await self._sent(reply, reader, writer):
+                    break
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the peer, or the test, is through; a cancelled connection would be reported as a failure
         finally:
             self._writers.discard(writer)
             writer.close()
+
+    async def _sent(self, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Send an answer chunk by chunk; whether another may follow."""
+        writer.write(_head(reply, {"content-type": "text/event-stream", "transfer-encoding": "chunked"}))
+        for chunk in reply.chunks or ():
+            if isinstance(chunk, bytes):
+                writer.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+                await writer.drain()
+            elif await _is_left(reader, until=chunk):
+                self.is_left.set()
+                return False
+        writer.write(b"" if reply.is_cut else b"0\r\n\r\n")
+        await writer.drain()
+        return not reply.is_cut
 
     def drop_connections(self) -> None:
         """Break every open connection."""
@@ -146,11 +169,29 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
     return Request(method=method, path=path, headers=headers, raw=raw)
 
 
+async def _is_left(reader: asyncio.StreamReader, *, until: asyncio.Event) -> bool:
+    """Wait for an event; whether the client closed the connection instead."""
+    waits = [asyncio.ensure_future(until.wait()), asyncio.ensure_future(reader.read(1))]
+    try:
+        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+    return waits[0] not in done
+
+
 def _encoded(reply: Reply) -> bytes:
     body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
-    headers = {"content-type": "application/json", "content-length": str(len(body))} | reply.headers
-    lines = [f"HTTP/1.1 {reply.status} Reason", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+    return _head(reply, {"content-type": "application/json", "content-length": str(len(body))}) + body
+
+
+def _head(reply: Reply, headers: dict[str, str]) -> bytes:
+    lines = [
+        f"HTTP/1.1 {reply.status} Reason",
+        *(f"{name}: {value}" for name, value in (headers | reply.headers).items()),
+    ]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
 
 
 @asynccontextmanager

@@ -473,7 +473,14 @@ async def test_probe_finds_what_the_interface_has() -> None:
     """There are no n, seeds and log-probabilities; the schema is tried, the window asked for."""
     async with served() as (model, _):
         assert await model.probe() == ModelFacts(
-            reachable=True, n=False, seed=False, logprobs=False, json_schema=True, context=WINDOW
+            reachable=True,
+            n=False,
+            seed=False,
+            logprobs=False,
+            json_schema=True,
+            context=WINDOW,
+            usage=True,
+            max_tokens_field="max_tokens",
         )
 
 
@@ -496,7 +503,14 @@ async def test_probe_finds_what_is_lacking(schema_reply: Reply, json_schema: boo
 
     async with served(default=handle) as (model, _):
         assert await model.probe() == ModelFacts(
-            reachable=True, n=False, seed=False, logprobs=False, json_schema=json_schema, context=None
+            reachable=True,
+            n=False,
+            seed=False,
+            logprobs=False,
+            json_schema=json_schema,
+            context=None,
+            usage=True,
+            max_tokens_field="max_tokens",
         )
 
 

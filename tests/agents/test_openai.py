@@ -348,9 +348,18 @@ async def test_served_path_does_not_leave() -> None:
 async def test_probe_finds_what_a_good_server_does() -> None:
     """A server that does everything is reported so, with its context window."""
     async with served() as (model, _):
-        assert await model.probe() == ModelFacts(
-            reachable=True, n=True, seed=True, logprobs=True, json_schema=True, context=4096
+        facts = await model.probe()
+        assert facts == ModelFacts(
+            reachable=True,
+            n=True,
+            seed=True,
+            logprobs=True,
+            json_schema=True,
+            context=4096,
+            usage=True,
+            max_tokens_field="max_tokens",
         )
+        assert (facts.cost.calls, facts.cost.samples) == (3, 5)
 
 
 def _limited(refuses: Callable[[dict[str, Any]], bool]) -> Handler:
@@ -371,7 +380,14 @@ async def test_probe_finds_what_a_poor_server_lacks() -> None:
     """What is ignored or refused is False, what cannot be known is None."""
     async with served(default=_limited(lambda body: "response_format" in body)) as (model, _):
         assert await model.probe() == ModelFacts(
-            reachable=True, n=False, seed=False, logprobs=False, json_schema=False, context=None
+            reachable=True,
+            n=False,
+            seed=False,
+            logprobs=False,
+            json_schema=False,
+            context=None,
+            usage=False,
+            max_tokens_field="max_tokens",
         )
 
 

@@ -19,6 +19,7 @@ from orchestra_agents.models.window import count_tokens, most_tokens, smallest_w
 from orchestra_agents.roles.cards import RoleCard
 from orchestra_agents.sampler import Sampler
 from orchestra_agents.verification import Verdict, Verify, named, verify
+from orchestra_agents.working_time import WorkClock
 from orchestra_topologies.conduct import NO_MEANS, PLAIN, Conduct, Means
 from orchestra_topologies.consistency import Similarity
 from orchestra_topologies.fitting import Reader, fitted
@@ -165,15 +166,17 @@ class Execution:
 
     async def read(self, reader: Reader, given: Sequence[Given], team: Team) -> Outcome:
         """Have `team` answer what `reader` asks about `given`, made to fit its window first, within its time."""
-        loop, terms = asyncio.get_running_loop(), reader.terms
+        terms = reader.terms
         sampler, timeout_s = (terms.sampler or self.sampler).panel(terms.models), terms.timeout_s
         reader = replace(reader, terms=replace(terms, sampler=sampler))
         try:
             async with asyncio.timeout(None) as limit:
+                clock = WorkClock(limit)
                 if timeout_s is not None:  # waiting for a turn is not working: the clock starts with the first call
-                    sampler.on_first_call(lambda: limit.reschedule(loop.time() + timeout_s))
-                question = reader.asks(await fitted(self, reader, given))
-                return await self.ask(question, team, reader.terms)
+                    sampler.on_first_call(lambda: clock.expire_after(timeout_s))
+                with clock.running():
+                    question = reader.asks(await fitted(self, reader, given))
+                    return await self.ask(question, team, reader.terms)
         except TimeoutError:
             if not limit.expired():
                 raise

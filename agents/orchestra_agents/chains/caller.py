@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 from orchestra_agents.booking import Retries, takes_several, worst_cost
@@ -114,8 +113,10 @@ class Caller:
         """Send within the budget."""
         if not self._is_capped:
             return await send(model, prompt, samplings, bill)
-        worst = worst_cost(prompt, samplings[0], self._tariff.of(model)) * len(samplings)
-        reservation = await self._ledger.admit(replace(worst, calls=calls))
+        price, samples = self._tariff.of(model), len(samplings)
+        worst = worst_cost(prompt, samplings[0], price, samples=samples) if calls == 1 else None
+        worst = worst or worst_cost(prompt, samplings[0], price) * samples
+        reservation = await self._ledger.admit(worst)
         own = Bill()
         try:
             return await send(model, prompt, samplings, own)
@@ -157,60 +158,40 @@ class Caller:
     ) -> list[Completion]:
         """Sample, in one request or in one for each, and count what it took."""
         sample: _Sample = model.sample_at_once if is_one else model.sample  # type: ignore[attr-defined]  # optional
-        requests, before = 1 if is_one else count, bill.calls + bill.unknown
-        try:
-            if self._is_capped:
-                worst = worst_cost(prompt, sampling, self._tariff.of(model)) * (count if is_one else 1)
-                call = partial(sample, prompt, sampling, count)
-                completions = await self._in_budget(call, replace(worst, calls=1), requests, bill)
-            else:
-                completions = await sample(prompt, sampling, count)
-        except BaseException as error:
-            if not isinstance(error, BudgetExceeded):
-                _bill_failure(error, requests, bill)
-            if lost := bill.calls + bill.unknown - before:
-                self._lose(model, prompt, sampling, bill, lost * (count if is_one else 1))
-            raise
-        bill.add(completions, self._tariff.of(model))
-        if any(one.calls > 1 for one in completions):
-            lost = sum(max(0, one.calls - 1) for one in completions)
-            self._lose(model, prompt, sampling, bill, lost * (count if is_one else 1))
+        if not self._is_capped and model.evidence == "simulated":  # nothing to book, and nothing is sent
+            completions = await sample(prompt, sampling, count)
+            bill.add(completions)
+            return completions
+        price = self._tariff.of(model)
+        worst = worst_cost(prompt, sampling, price, samples=count if is_one else 1)
+        call = partial(sample, prompt, sampling, count)
+        completions = await self._booked_call(call, worst, 1 if is_one else count, bill)
+        bill.add(completions, price)
+        if lost := sum(max(0, one.calls - 1) for one in completions):
+            bill.payment().lose(lost, worst.tokens, worst.usd)
         return completions
 
-    def _lose(self, model: Model, prompt: Prompt, sampling: Sampling, bill: Bill, samples: int) -> None:
-        """Count what samples took, at most, that may have been made in vain."""
-        worst = worst_cost(prompt, sampling, self._tariff.of(model))
-        bill.payment().lose(samples, worst.tokens, worst.usd)
-
-    async def _in_budget(
+    async def _booked_call(
         self, call: Callable[[], Awaitable[list[Completion]]], worst: Cost, requests: int, bill: Bill
     ) -> list[Completion]:
-        """Make a call until time is up, each retry within the budget."""
+        """Make a call of so many requests until time is up, each retry within the budget."""
         retries = Retries(self._ledger, worst)
         try:
             async with asyncio.timeout(self._ledger.seconds_left()) as deadline:
                 with retries.counted():
                     return await call()
-        except TimeoutError as error:
-            if not deadline.expired():
-                raise
-            bill.unknown += requests
-            raise BudgetExceeded("seconds", needed=0, left=0) from error
-        except BudgetExceeded as error:
-            attempts, calls, unknown = retries.tried(error)
-            bill.attempts += attempts
-            bill.calls += calls
-            bill.unknown += unknown + requests - 1
+        except BaseException as error:
+            # Of those that did not fail themselves nothing is known: answered, in flight, or never sent.
+            is_heard = isinstance(error, ModelError | BudgetExceeded)
+            none_sent = isinstance(error, ModelUnavailable)
+            tried = retries.tried(error, open_=0 if none_sent else requests - is_heard)
+            bill.attempts += tried.attempts
+            bill.calls += tried.calls
+            bill.unknown += tried.unknown
+            if lost := tried.calls + tried.unknown:
+                bill.payment().lose(lost, worst.tokens, worst.usd)
+            if isinstance(error, TimeoutError) and deadline.expired():
+                raise BudgetExceeded("seconds", needed=0, left=0) from error
             raise
         finally:
             retries.release()
-
-
-def _bill_failure(error: BaseException, count: int, bill: Bill) -> None:
-    """Count what a request that failed took: its own attempts are told, its siblings' outcome is unknown."""
-    if isinstance(error, ModelError):
-        bill.attempts += error.attempts
-        bill.calls += error.calls
-        bill.unknown += error.unknown + count - 1
-    elif not isinstance(error, ModelUnavailable):
-        bill.unknown += count  # cancelled: the server may finish them all the same

@@ -17,8 +17,8 @@ from orchestra_agents.journal.chain_records import (
     StepObserved,
     StepStopped,
 )
-from orchestra_agents.journal.records import Record, RunEnded, RunResumed, RunStarted
-from orchestra_agents.journal.replay import Usage
+from orchestra_agents.journal.records import EndpointProbed, Record, RunEnded, RunResumed, RunStarted
+from orchestra_agents.journal.replay import ENDPOINTS, Usage
 from orchestra_agents.journal.sqlite import Journal
 from orchestra_agents.models.contract import Evidence, Json
 from orchestra_agents.payment import Payment
@@ -223,6 +223,10 @@ class ChainState:
                 self.ended = None
                 self.other.unknown += record.unknown
                 self.other.paid.lose(1, record.lost_tokens, record.lost_usd)
+            case EndpointProbed():
+                self.manifest[ENDPOINTS] = self.manifest.get(ENDPOINTS, {}) | {record.model: dict(record.facts)}
+                self.other.calls += record.calls
+                self.other.add_probe(record)
             case RunEnded():
                 self.ended = record
                 self.seconds += record.seconds

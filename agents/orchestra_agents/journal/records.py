@@ -108,6 +108,28 @@ class Routed(Record):
     """Re-routes before this one."""
 
 
+class EndpointProbed(Record):
+    """What a model's server really does, as found by asking it; stands before the model's first call."""
+
+    kind = "endpoint.probed"
+    model: str
+    base_url: str
+    facts: dict[str, Json]
+    is_known: bool
+    """Whether it was found out earlier, and nothing was asked."""
+    attempts: int = 0
+    calls: int = 0
+    samples: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    estimated: bool = False
+    cost_usd: float | None = 0.0
+    """None where the price is not known."""
+    lost_tokens: int = 0
+    """Tokens at most of requests whose tokens nobody told."""
+    lost_usd: float = 0.0
+
+
 class SubtaskStarted(Record):
     """A subtask's inputs are ready and its team begins."""
 

@@ -14,6 +14,7 @@ from orchestra_agents.journal.records import (
     Condensed,
     Decomposed,
     Embedded,
+    EndpointProbed,
     MessageSent,
     ProblemSolved,
     ProblemSplit,
@@ -36,6 +37,9 @@ from orchestra_agents.ledger import Cost
 from orchestra_agents.models.contract import Evidence, Json
 from orchestra_agents.payment import Payment
 
+ENDPOINTS = "endpoints"
+"""Entry of a run's manifest: what each model's server really does."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Usage:
@@ -57,6 +61,17 @@ class Usage:
     """True where some token figures are ours, not the server's."""
     paid: Payment = field(default_factory=Payment)
     """What it cost, and what of it was cached, unseen or lost."""
+
+    def add_probe(self, probed: EndpointProbed) -> None:
+        """Count what finding out about a server took, but for its calls."""
+        self.attempts += probed.attempts
+        self.samples += probed.samples
+        self.input_tokens += probed.input_tokens
+        self.output_tokens += probed.output_tokens
+        self.estimated |= probed.estimated
+        self.paid.usd += probed.cost_usd or 0.0
+        self.paid.unpriced |= probed.cost_usd is None
+        self.paid.lose(1, probed.lost_tokens, probed.lost_usd)
 
     @property
     def cost_usd(self) -> float | None:
@@ -189,6 +204,10 @@ class RunState:
                 self.seconds += record.seconds
             case Asked() | Sampled() | CallFailed() | Embedded() as record:
                 self._count(record)
+            case EndpointProbed() as record:
+                self.manifest[ENDPOINTS] = self.manifest.get(ENDPOINTS, {}) | {record.model: dict(record.facts)}
+                self._answered += record.calls
+                self._usage.add_probe(record)
             case record:
                 self._note(record)
 

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import reduce
 from urllib.parse import quote
 
 from orchestra_agents.errors import ContextExceeded, InvalidRequest, ModelError
 from orchestra_agents.models._anthropic_wire import Dialect, body_of, completion_of, words_of
-from orchestra_agents.models.contract import Completion, Json, Message, ModelFacts, Prompt, Sampling, canonical_json
+from orchestra_agents.models.contract import (
+    Completion,
+    Json,
+    Message,
+    ModelFacts,
+    ProbeCost,
+    Prompt,
+    Sampling,
+    canonical_json,
+)
 from orchestra_agents.models.transport import Retry, Transport
 
 _PATIENCE = Retry(attempts=2, total_s=10.0)
@@ -35,11 +45,12 @@ async def facts(model: str, transport: Transport, dialect: Dialect) -> ModelFact
     Several completions of one request, seeds and log-probabilities do not exist in this interface.
     """
     try:
-        await _ask(_TINY, model, transport, dialect)
+        hello = await _ask(_TINY, model, transport, dialect)
     except ModelError as error:
         return ModelFacts(reachable=False, problem=str(error))
     async with asyncio.TaskGroup() as group:
-        json_schema = group.create_task(_obeys_schema(model, transport, dialect))
+        asked: list[Completion] = []
+        json_schema = group.create_task(_obeys_schema(model, transport, dialect, asked))
         context = group.create_task(context_of(model, transport))
     return ModelFacts(
         reachable=True,
@@ -48,6 +59,9 @@ async def facts(model: str, transport: Transport, dialect: Dialect) -> ModelFact
         logprobs=False,
         json_schema=json_schema.result(),
         context=context.result(),
+        usage=not hello.usage.estimated,
+        max_tokens_field="max_tokens",
+        cost=reduce(lambda cost, one: cost.plus([one], attempts=1, calls=1), [hello, *asked], ProbeCost()),
     )
 
 
@@ -78,12 +92,13 @@ async def _ask(sampling: Sampling, model: str, transport: Transport, dialect: Di
     return completion_of(reply.value, _PROMPT)
 
 
-async def _obeys_schema(model: str, transport: Transport, dialect: Dialect) -> bool | None:
+async def _obeys_schema(model: str, transport: Transport, dialect: Dialect, asked: list[Completion]) -> bool | None:
     """Whether a JSON schema constrains the completion; None where the model thought too long to say."""
     if not dialect.has_schema:
         return False
     try:
         completion = await _ask(_BOUND, model, transport, dialect)
+        asked.append(completion)
         if completion.finish_reason == "length":
             return None
         value = json.loads(completion.text)

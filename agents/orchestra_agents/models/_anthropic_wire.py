@@ -44,7 +44,13 @@ class Dialect:
 
 
 def body_of(
-    prompt: Prompt, sampling: Sampling, *, model: str, dialect: Dialect, is_marked: bool = False
+    prompt: Prompt,
+    sampling: Sampling,
+    *,
+    model: str,
+    dialect: Dialect,
+    is_marked: bool = False,
+    is_streamed: bool = False,
 ) -> dict[str, Json]:
     """Return the body of the request for one sample of `prompt`.
 
@@ -65,6 +71,8 @@ def body_of(
     schema = sendable(json.loads(sampling.schema)) if sampling.schema is not None and dialect.has_schema else None
     if schema is not None:
         body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+    if is_streamed:
+        body["stream"] = True
     return body
 
 
@@ -125,6 +133,63 @@ def completion_of(reply: Json, prompt: Prompt) -> Completion:
         finish_reason=_FINISH.get(reason, "other") if isinstance(reason, str) else "other",
         usage=_usage(reply.get("usage"), prompt, text),
     )
+
+
+class Assembly:
+    """A streamed reply, put together as its events arrive."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._stop_reason: Json = None
+        self._usage: dict[str, Json] = {}
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any of its text is there."""
+        return bool(self._text)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the server has said why it ended."""
+        return self._stop_reason is not None
+
+    def add(self, event: Json) -> str:
+        """Take an event, and return the piece of text that it brings; what the model thinks is none.
+
+        Raises:
+            ServerError: It brings something that is no text.
+        """
+        kind = event.get("type") if isinstance(event, dict) else None
+        if kind == "message_start":
+            usage = _object(_object(event.get("message")).get("usage"))
+            self._count(usage | {"output_tokens": None})  # what it counts of the output is only the beginning
+        elif kind == "message_delta":
+            self._stop_reason = _object(event.get("delta")).get("stop_reason") or self._stop_reason
+            self._count(event.get("usage"))
+        piece = _text([_block(event)]) if kind in ("content_block_start", "content_block_delta") else ""
+        if piece:
+            self._text.append(piece)
+        return piece
+
+    def completion(self, prompt: Prompt) -> Completion:
+        """Return the whole."""
+        block = {"type": "text", "text": "".join(self._text)}
+        return completion_of({"content": [block], "stop_reason": self._stop_reason, "usage": self._usage}, prompt)
+
+    def _count(self, usage: Json) -> None:
+        """Take what an event says of the tokens, each of its figures the sum so far."""
+        self._usage |= {name: count for name, count in _object(usage).items() if count is not None}
+
+
+def _block(event: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return what an event adds to a block of content, as a block."""
+    delta = _object(event.get("delta"))
+    return delta | {"type": "text"} if delta.get("type") == "text_delta" else _object(event.get("content_block"))
+
+
+def _object(value: Json) -> dict[str, Json]:
+    """Return a JSON object, {} where it is none."""
+    return value if isinstance(value, dict) else {}
 
 
 def _check(sampling: Sampling) -> None:

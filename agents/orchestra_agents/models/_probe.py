@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import get_args
 
 from orchestra_agents.errors import ContextExceeded, InvalidRequest, ModelError
 from orchestra_agents.models._wire import Dialect, completions_of, request_of
-from orchestra_agents.models.contract import Completion, Json, Message, ModelFacts, Prompt, Sampling, canonical_json
+from orchestra_agents.models.contract import (
+    Completion,
+    Json,
+    LimitField,
+    Message,
+    ModelFacts,
+    ProbeCost,
+    Prompt,
+    Sampling,
+    canonical_json,
+)
 from orchestra_agents.models.transport import Retry, Transport
 
 _PATIENCE = Retry(attempts=2, total_s=10.0)
@@ -24,81 +34,116 @@ _SCHEMA = canonical_json(
         "additionalProperties": False,
     }
 )
+_FIELDS: tuple[LimitField, ...] = get_args(LimitField)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Endpoint:
-    """A served model to ask."""
+    """A served model to ask, and what asking it took."""
 
     model: str
     transport: Transport
     dialect: Dialect
+    cost: ProbeCost = field(default_factory=ProbeCost)
 
     async def ask(self, sampling: Sampling, count: int = 1) -> list[Completion]:
         """Return what one request for `count` completions gives."""
         request = request_of(_PROMPT, sampling, model=self.model, dialect=self.dialect, index=0, count=count)
-        reply = await _PATIENCE.run(lambda: self.transport.post(request.path, request.content))
-        return completions_of(reply.value, _PROMPT, count=count)
-
-    async def has_n(self) -> bool:
-        """Whether two completions come back where two are asked for."""
-        return len(await self.ask(_SAMPLING, count=2)) == 2
-
-    async def repeats(self) -> bool:
-        """Whether an equal seed repeats an answer at temperature 1."""
-        first, second = [await self.ask(_SAMPLING) for _ in range(2)]
-        return first[0].text == second[0].text
-
-    async def has_logprobs(self) -> bool:
-        """Whether log-probabilities come back."""
-        return bool((await self.ask(replace(_SAMPLING, logprobs=2)))[0].logprobs)
-
-    async def obeys_schema(self) -> bool:
-        """Whether a JSON schema constrains the completion."""
-        completions = await self.ask(replace(_SAMPLING, max_tokens=64, schema=_SCHEMA))
         try:
-            value = json.loads(completions[0].text)
-        except ValueError:
-            return False
-        return isinstance(value, dict) and value.get("side") in _MEMBERS
+            reply = await _PATIENCE.run(lambda: self.transport.post(request.path, request.content))
+            completions = completions_of(reply.value, _PROMPT, count=count)
+        except ModelError as error:
+            self.cost = self.cost.plus((), attempts=error.attempts, calls=error.calls + error.unknown)
+            raise
+        self.cost = self.cost.plus(completions, attempts=reply.attempts, calls=reply.calls)
+        return completions
 
-    async def context(self) -> int | None:
-        """Return the context window of one request in tokens, where the server says it."""
-        if self.dialect.is_llamacpp:
-            props = await self.transport.get_json("/props", from_root=True)
-            return _context_of(props.get("default_generation_settings") if isinstance(props, dict) else None)
-        models = await self.transport.get_json("/models")
-        rows = models.get("data") if isinstance(models, dict) else None
-        mine = [row for row in rows or () if isinstance(row, dict) and row.get("id") == self.model]
-        return _context_of(mine[0]) if mine else None
+    async def open(self) -> list[Completion]:
+        """Return the first answer, to as much as the server takes: `n`, and either name of the limit of tokens."""
+        own = self.dialect.max_tokens_field
+        refused: ModelError | None = None
+        for name in (own, *(one for one in _FIELDS if one != own)):
+            self.dialect = replace(self.dialect, max_tokens_field=name)
+            for count in (2, 1):
+                try:
+                    return await self.ask(_SAMPLING, count)
+                except (InvalidRequest, ContextExceeded) as error:
+                    refused = refused or error
+        assert refused is not None
+        raise refused
+
+    async def repeats(self, first: Sequence[Completion]) -> tuple[bool | None, bool | None]:
+        """Return whether an equal seed repeats an answer at temperature 1, and whether log-probabilities come back."""
+        try:
+            again = await self.ask(replace(_SAMPLING, logprobs=2), len(first))
+            return again[0].text == first[0].text, bool(again[0].logprobs)
+        except (InvalidRequest, ContextExceeded):
+            pass
+        except ModelError:
+            return None, None
+        try:
+            return (await self.ask(_SAMPLING, len(first)))[0].text == first[0].text, False
+        except ModelError:
+            return None, False
+
+    async def obeys_schema(self) -> bool | None:
+        """Return whether a JSON schema constrains the completion."""
+        try:
+            completions = await self.ask(replace(_SAMPLING, max_tokens=64, schema=_SCHEMA))
+            value = json.loads(completions[0].text)
+        except (InvalidRequest, ContextExceeded, ValueError):
+            return False
+        except ModelError:
+            return None
+        return isinstance(value, dict) and value.get("side") in _MEMBERS
 
 
 async def facts(model: str, transport: Transport, dialect: Dialect) -> ModelFacts:
     """Return what the endpoint does; what it refuses is False, what could not be found out is None."""
-    endpoint = _Endpoint(model, transport, dialect)
+    endpoint = _Endpoint(model, transport, replace(dialect, has_schema=True))
     try:
-        await endpoint.ask(_SAMPLING)
+        first = await endpoint.open()
     except ModelError as error:
-        return ModelFacts(reachable=False, problem=str(error))
-    async with asyncio.TaskGroup() as group:
-        n = group.create_task(_answer(endpoint.has_n))
-        seed = group.create_task(_answer(endpoint.repeats))
-        logprobs = group.create_task(_answer(endpoint.has_logprobs))
-        json_schema = group.create_task(_answer(endpoint.obeys_schema))
-        context = group.create_task(_context(endpoint))
+        return ModelFacts(reachable=False, problem=str(error), cost=endpoint.cost)
+    seed, logprobs = await endpoint.repeats(first)
     return ModelFacts(
         reachable=True,
-        n=n.result(),
-        seed=seed.result(),
-        logprobs=logprobs.result(),
-        json_schema=json_schema.result(),
-        context=context.result(),
+        n=len(first) == 2,
+        seed=seed,
+        logprobs=logprobs,
+        json_schema=await endpoint.obeys_schema(),
+        context=await context_of(model, transport, dialect),
+        usage=not first[0].usage.estimated,
+        max_tokens_field=endpoint.dialect.max_tokens_field,
+        version=await version_of(transport, dialect),
+        cost=endpoint.cost,
     )
 
 
 async def context_of(model: str, transport: Transport, dialect: Dialect) -> int | None:
-    """Return the context window in tokens, where the server says it; asks for no completion."""
-    return await _context(_Endpoint(model, transport, dialect))
+    """Return the context window of one request in tokens, where the server says it; asks for no completion."""
+    try:
+        if dialect.is_llamacpp:
+            props = await transport.get_json("/props", from_root=True)
+            return _context_of(props.get("default_generation_settings") if isinstance(props, dict) else None)
+        models = await transport.get_json("/models")
+    except ModelError:
+        return None
+    rows = models.get("data") if isinstance(models, dict) else None
+    mine = [row for row in rows or () if isinstance(row, dict) and row.get("id") == model]
+    return _context_of(mine[0]) if mine else None
+
+
+async def version_of(transport: Transport, dialect: Dialect) -> str | None:
+    """Return the version of the server, where this kind of server tells it."""
+    if dialect.version_path is None:
+        return None
+    try:
+        told = await transport.get_json(dialect.version_path, from_root=True)
+    except ModelError:
+        return None
+    version = (told.get("version") or told.get("build_info")) if isinstance(told, dict) else None
+    return version[:100] if isinstance(version, str) else None
 
 
 async def count_tokens(model: str, transport: Transport, dialect: Dialect, prompt: Prompt) -> int | None:
@@ -130,22 +175,6 @@ def _count_of(reply: Json) -> int | None:
     if isinstance(count, int) and not isinstance(count, bool):
         return count
     return len(tokens) if isinstance(tokens, list) else None
-
-
-async def _answer(question: Callable[[], Awaitable[bool]]) -> bool | None:
-    try:
-        return await question()
-    except (InvalidRequest, ContextExceeded):
-        return False
-    except ModelError:
-        return None
-
-
-async def _context(endpoint: _Endpoint) -> int | None:
-    try:
-        return await endpoint.context()
-    except ModelError:
-        return None
 
 
 def _context_of(value: Json) -> int | None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate, pairwise
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -19,6 +19,7 @@ from orchestra_agents.models.contract import (
     Completion,
     FinishReason,
     Json,
+    LimitField,
     Message,
     Prompt,
     Sampling,
@@ -41,7 +42,7 @@ _FINISH: Mapping[str, FinishReason] = {
 class Dialect:
     """How one kind of server differs from the others."""
 
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    max_tokens_field: LimitField = "max_tokens"
     """Name of the limit of a chat completion; raw completions always say `max_tokens`."""
     has_n: bool = True
     """Whether several completions are asked for in one request; else each is a request of its own."""
@@ -49,6 +50,8 @@ class Dialect:
     """A llama.cpp server: takes grammars, and has samplers of its own that are switched off."""
     is_vllm: bool = False
     """A vLLM server: counts tokens for us."""
+    version_path: str | None = None
+    """Where the server tells its version, below the address without its `/v1`."""
     has_schema: bool = True
     """Whether a JSON schema is sent; else the reply is only checked against it."""
 
@@ -63,7 +66,14 @@ class Request:
 
 
 def request_of(
-    prompt: Prompt, sampling: Sampling, *, model: str, dialect: Dialect, index: int, count: int = 1
+    prompt: Prompt,
+    sampling: Sampling,
+    *,
+    model: str,
+    dialect: Dialect,
+    index: int,
+    count: int = 1,
+    is_streamed: bool = False,
 ) -> Request:
     """Return the request for samples `index` to `index + count - 1` of `prompt`.
 
@@ -77,6 +87,8 @@ def request_of(
         own += b',"seed":%d' % seed
     if count > 1:
         own += b',"n":%d' % count
+    if is_streamed:
+        own += b',"stream":true,"stream_options":{"include_usage":true}'
     return Request("/completions" if prompt.messages == () else "/chat/completions", shared + own + b"}")
 
 
@@ -142,8 +154,12 @@ def completions_of(body: bytes, prompt: Prompt, *, count: int) -> list[Completio
     choices = _in_order(reply.get("choices", []))[:count]
     if not choices:
         raise ServerError("the server's reply holds no choices")
+    return _completions(choices, reply.get("usage"), prompt)
+
+
+def _completions(choices: Sequence[_Choice], usage: Json, prompt: Prompt) -> list[Completion]:
     texts = [_text(choice) for choice in choices]
-    usages = _usages(reply.get("usage"), prompt, texts)
+    usages = _usages(usage, prompt, texts)
     return [
         Completion(
             text=text,
@@ -154,6 +170,53 @@ def completions_of(body: bytes, prompt: Prompt, *, count: int) -> list[Completio
         )
         for place, (choice, text, usage) in enumerate(zip(choices, texts, usages, strict=True))
     ]
+
+
+class Assembly:
+    """A streamed reply, put together as its events arrive: the choice of index 0, should there be others."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._finish_reason: Json = None
+        self._usage: Json = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any of its text is there."""
+        return bool(self._text)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the server has said why it ended."""
+        return self._finish_reason is not None
+
+    def add(self, event: Json) -> str:
+        """Take an event, and return the piece of text that it brings.
+
+        Raises:
+            ServerError: It brings something that is no text.
+        """
+        told = event if isinstance(event, dict) else {}
+        if isinstance(told.get("usage"), dict):
+            self._usage = told["usage"]
+        choice = _first(told.get("choices"))
+        self._finish_reason = choice.get("finish_reason") or self._finish_reason
+        delta = choice.get("delta")
+        piece = _text({"message": delta} if isinstance(delta, dict) else {"text": choice.get("text")})
+        if piece:
+            self._text.append(piece)
+        return piece
+
+    def completion(self, prompt: Prompt) -> Completion:
+        """Return the whole."""
+        choice: _Choice = {"text": "".join(self._text), "finish_reason": self._finish_reason}
+        return _completions([choice], self._usage, prompt)[0]
+
+
+def _first(choices: Json) -> dict[str, Json]:
+    """Return the choice of index 0, which one that has no index is taken for; {} where there is none."""
+    rows = choices if isinstance(choices, list) else []
+    return next((row for row in rows if isinstance(row, dict) and row.get("index") in (0, None)), {})
 
 
 class _Choice(TypedDict, total=False):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import structlog
@@ -9,6 +11,7 @@ import structlog
 from orchestra_agents.errors import InvalidRequest, ServerError
 from orchestra_agents.models import _anthropic_probe
 from orchestra_agents.models._anthropic_wire import (
+    Assembly,
     Dialect,
     body_of,
     completion_of,
@@ -16,6 +19,7 @@ from orchestra_agents.models._anthropic_wire import (
     without_refused,
 )
 from orchestra_agents.models._fan_out import singles
+from orchestra_agents.models._sse import fill
 from orchestra_agents.models.contract import Completion, Evidence, Form, ModelFacts, Prompt, Sampling, estimate_tokens
 from orchestra_agents.models.throttle import Throttle, spent_tokens
 from orchestra_agents.models.transport import Retry, Transport
@@ -105,9 +109,49 @@ class AnthropicModel:
             return await singles(ask, range(count))
         return [await ask(0), *await singles(ask, range(1, count))]
 
+    async def stream(self, prompt: Prompt, sampling: Sampling, tell: Callable[[str], None]) -> Completion:
+        """Return one completion, its text told piece by piece as it arrives; what the model thinks is not told.
+
+        A request that failed before its first piece is sent again as the policy allows; one that failed later is not,
+        because what was told cannot be taken back.
+
+        Args:
+            prompt: The question.
+            sampling: How the completion is drawn.
+            tell: Told each piece of the text.
+
+        Raises:
+            InputError: Something is asked for that the interface does not have.
+            ModelError: The server did not answer, or its answer broke off.
+        """
+
+        async def read() -> list[Completion]:
+            dialect, assembly = self._dialect, Assembly()
+            body = body_of(prompt, sampling, model=self._model, dialect=dialect, is_streamed=True)
+            chunks = self._transport.stream("/messages", json.dumps(body, allow_nan=False).encode("ascii"))
+            try:
+                await fill(assembly, chunks, tell=tell, failed=self._transport.failure)
+            except InvalidRequest as error:
+                error.retryable = not assembly.has_begun and self._has_conceded(dialect, str(error))
+                raise
+            return [assembly.completion(prompt)]
+
+        return await self._politely(read, prompt, sampling)
+
     async def probe(self) -> ModelFacts:
         """Ask the server what it can do, in two small requests."""
         return await _anthropic_probe.facts(self._model, self._transport, self._dialect)
+
+    async def version(self) -> str | None:
+        """Return None: the interface tells no version of what is behind it."""
+        return None
+
+    def learn(self, facts: ModelFacts) -> None:
+        """Ask from now on as the server takes it, as found by `probe`."""
+        if facts.json_schema is False:
+            self._dialect = replace(self._dialect, has_schema=False)
+        if facts.context is not None:
+            self._window, self._has_learnt = facts.context, True
 
     @property
     def base_url(self) -> str:
@@ -155,8 +199,14 @@ class AnthropicModel:
                 error.calls = 1  # answered, and perhaps billed, though not as promised
                 raise
 
+        return await self._politely(post, prompt, sampling)
+
+    async def _politely(
+        self, send: Callable[[], Awaitable[list[Completion]]], prompt: Prompt, sampling: Sampling
+    ) -> Completion:
+        """Send when it is this request's turn, and again as the policy allows."""
         tokens = estimate_tokens(prompt.content()) + sampling.max_tokens
-        answered = await self._retry.run(lambda: self._throttle.run(post, tokens, spent_tokens))
+        answered = await self._retry.run(lambda: self._throttle.run(send, tokens, spent_tokens))
         return replace(answered.value[0], attempts=answered.attempts, calls=answered.calls)
 
     def _has_conceded(self, used: Dialect, told: str) -> bool:

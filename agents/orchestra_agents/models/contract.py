@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Protocol, TypeAlias
 
 Json: TypeAlias = Any
@@ -16,6 +16,9 @@ Evidence = Literal["real", "simulated"]
 
 Form = Literal["chat", "pattern"]
 """How a model is asked best where a question can be put both ways: chat messages, or worked examples to continue."""
+
+LimitField = Literal["max_tokens", "max_completion_tokens"]
+"""Name of the limit of a chat completion's tokens at a server."""
 
 FinishReason = Literal["stop", "length", "content_filter", "other"]
 
@@ -184,6 +187,35 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeCost:
+    """What finding out took."""
+
+    attempts: int = 0
+    """Requests sent."""
+    calls: int = 0
+    """Requests among them that were answered 2xx or whose outcome is unknown."""
+    lost: int = 0
+    """Calls among those whose tokens nobody told."""
+    samples: int = 0
+    usage: TokenUsage = TokenUsage()
+
+    def plus(self, completions: Sequence[Completion], *, attempts: int, calls: int) -> ProbeCost:
+        """Return this with what one more request took, its retries included."""
+        usages = [self.usage, *(one.usage for one in completions)]
+        return ProbeCost(
+            attempts=self.attempts + attempts,
+            calls=self.calls + calls,
+            lost=self.lost + calls - bool(completions),
+            samples=self.samples + len(completions),
+            usage=TokenUsage(
+                input_tokens=sum(one.input_tokens for one in usages),
+                output_tokens=sum(one.output_tokens for one in usages),
+                estimated=any(one.estimated for one in usages),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
     """What an endpoint really does, as found by asking it."""
 
@@ -197,8 +229,20 @@ class ModelFacts:
     """Whether a JSON schema constrains the completion."""
     context: int | None = None
     """Context window in tokens."""
+    usage: bool | None = None
+    """Whether it tells the tokens that a request took."""
+    max_tokens_field: LimitField | None = None
+    """By which name it takes the limit of a chat completion's tokens."""
+    version: str | None = None
+    """The server's own, where it tells one."""
     problem: str | None = None
     """Why it is not reachable."""
+    cost: ProbeCost = field(default_factory=ProbeCost, compare=False)
+    """What finding out took."""
+
+    def as_dict(self) -> dict[str, Json]:
+        """Return the facts as JSON, without what they took."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "cost"}
 
 
 class Model(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,6 +98,20 @@ class EmbeddedModel:
         indices = range(sampling.index, sampling.index + count)
         return [(await client.sample(prompt, replace(sampling, index=index)))[0] for index in indices]
 
+    async def stream(self, prompt: Prompt, sampling: Sampling, tell: Callable[[str], None]) -> Completion:
+        """Return one completion, its text told piece by piece as it is computed.
+
+        Args:
+            prompt: The question.
+            sampling: How the completion is drawn; without log-probabilities.
+            tell: Told each piece of the text.
+
+        Raises:
+            ModelError: llama.cpp did not answer, or its answer broke off.
+            ModelUnavailable: llama.cpp cannot serve this file.
+        """
+        return await (await self._started()).stream(prompt, sampling, tell)
+
     @property
     def window(self) -> int:
         """Context window of one request in tokens."""
@@ -112,7 +127,7 @@ class EmbeddedModel:
         return await (await self._started()).count_tokens(prompt)
 
     async def probe(self) -> ModelFacts:
-        """Ask the server what it can do, in seven requests of a few tokens."""
+        """Ask the server what it can do, in three requests of a few tokens."""
         try:
             client = await self._started()
         except ModelUnavailable as error:

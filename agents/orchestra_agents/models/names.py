@@ -43,15 +43,18 @@ class Provider:
 
 
 _OPENAI = Dialect(max_tokens_field="max_completion_tokens")
+_LLAMACPP = Dialect(is_llamacpp=True, has_n=False, version_path="/props")
 
 PROVIDERS: Mapping[str, Provider] = MappingProxyType(
     {
         "anthropic": Provider(base_url="https://api.anthropic.com/v1", needs_key=True, is_anthropic=True),
-        "llamacpp": Provider(base_url="http://localhost:8080/v1", dialect=Dialect(is_llamacpp=True, has_n=False)),
-        "ollama": Provider(base_url="http://localhost:11434/v1", dialect=Dialect(has_n=False)),
+        "llamacpp": Provider(base_url="http://localhost:8080/v1", dialect=_LLAMACPP),
+        "ollama": Provider(
+            base_url="http://localhost:11434/v1", dialect=Dialect(has_n=False, version_path="/api/version")
+        ),
         "openai": Provider(base_url="https://api.openai.com/v1", needs_key=True, dialect=_OPENAI),
         "openrouter": Provider(base_url="https://openrouter.ai/api/v1", needs_key=True, dialect=_OPENAI),
-        "vllm": Provider(base_url="http://localhost:8000/v1", dialect=Dialect(is_vllm=True)),
+        "vllm": Provider(base_url="http://localhost:8000/v1", dialect=Dialect(is_vllm=True, version_path="/version")),
     }
 )
 """All services reached over HTTP, by name."""

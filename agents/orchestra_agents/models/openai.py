@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
 from orchestra_agents.errors import ServerError
 from orchestra_agents.models import _probe
 from orchestra_agents.models._fan_out import singles
-from orchestra_agents.models._wire import Dialect, completions_of, request_of
+from orchestra_agents.models._sse import fill
+from orchestra_agents.models._wire import Assembly, Dialect, completions_of, request_of
 from orchestra_agents.models.contract import Completion, Evidence, Form, ModelFacts, Prompt, Sampling, estimate_tokens
 from orchestra_agents.models.throttle import Throttle, spent_tokens
-from orchestra_agents.models.transport import Retry, Transport
+from orchestra_agents.models.transport import Attempted, Retry, Transport
 
 __all__ = ["Dialect", "OpenAIModel"]
 
@@ -91,8 +93,48 @@ class OpenAIModel:
         return done
 
     async def probe(self) -> ModelFacts:
-        """Ask the server what it can do, in seven requests of a few tokens."""
+        """Ask the server what it can do, in three requests of a few tokens, or some more where it refuses one."""
         return await _probe.facts(self._model, self._transport, self._dialect)
+
+    async def stream(self, prompt: Prompt, sampling: Sampling, tell: Callable[[str], None]) -> Completion:
+        """Return one completion, its text told piece by piece as it arrives.
+
+        A request that failed before its first piece is sent again as the policy allows; one that failed later is not,
+        because what was told cannot be taken back.
+
+        Args:
+            prompt: The question.
+            sampling: How the completion is drawn; without log-probabilities.
+            tell: Told each piece of the text.
+
+        Raises:
+            ModelError: The server did not answer, or its answer broke off.
+        """
+        request = request_of(
+            prompt, sampling, model=self._model, dialect=self._dialect, index=sampling.index, is_streamed=True
+        )
+
+        async def read() -> list[Completion]:
+            assembly, chunks = Assembly(), self._transport.stream(request.path, request.content)
+            await fill(assembly, chunks, tell=tell, failed=self._transport.failure)
+            return [assembly.completion(prompt)]
+
+        answered = await self._politely(read, prompt, sampling, 1)
+        return replace(answered.value[0], attempts=answered.attempts, calls=answered.calls)
+
+    async def version(self) -> str | None:
+        """Return the server's version, where it tells one; asks for no completion."""
+        return await _probe.version_of(self._transport, self._dialect)
+
+    def learn(self, facts: ModelFacts) -> None:
+        """Ask from now on as the server takes it, as found by `probe`."""
+        name = facts.max_tokens_field or self._dialect.max_tokens_field
+        has_schema = facts.json_schema is not False
+        self._dialect = replace(self._dialect, max_tokens_field=name, has_schema=has_schema)
+        if facts.n is not None:
+            self._uses_n = facts.n and not self._dialect.is_llamacpp
+        if facts.context is not None:
+            self._window, self._has_learnt = facts.context, True
 
     @property
     def uses_n(self) -> bool:
@@ -144,8 +186,14 @@ class OpenAIModel:
                 error.calls = 1  # answered, and perhaps billed, though not as promised
                 raise
 
-        tokens = estimate_tokens(prompt.content()) + sampling.max_tokens * count
-        answered = await self._retry.run(lambda: self._throttle.run(post, tokens, spent_tokens))
+        answered = await self._politely(post, prompt, sampling, count)
         first, *rest = answered.value
         first = replace(first, attempts=answered.attempts, calls=answered.calls)
         return [first, *(replace(one, calls=0) for one in rest)]
+
+    async def _politely(
+        self, send: Callable[[], Awaitable[list[Completion]]], prompt: Prompt, sampling: Sampling, count: int
+    ) -> Attempted[list[Completion]]:
+        """Send when it is this request's turn, and again as the policy allows."""
+        tokens = estimate_tokens(prompt.content()) + sampling.max_tokens * count
+        return await self._retry.run(lambda: self._throttle.run(send, tokens, spent_tokens))

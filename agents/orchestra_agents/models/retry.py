@@ -17,8 +17,8 @@ from orchestra_agents.working_time import waiting
 T = TypeVar("T")
 
 
-before_retry: ContextVar[Callable[[ModelError], None] | None] = ContextVar("before_retry", default=None)
-"""Told of the failure before each retry in its context; what it raises ends the call."""
+on_failure: ContextVar[Callable[[ModelError, bool], None] | None] = ContextVar("on_failure", default=None)
+"""Told of each request in its context that failed, and whether it will be sent again; what it raises ends the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class Retry:
             return Attempted(await call(), 1)
         except ModelError as error:
             if not error.retryable or self.attempts <= 1:
+                _tell(error, is_retried=False)
                 raise
             first = error
         return await self._again(call, first, started)
@@ -69,9 +70,6 @@ class Retry:
             try:
                 if not failures:
                     raise first  # tenacity is only entered from the first failure on
-                tell = before_retry.get()
-                if tell is not None:
-                    tell(failures[-1])
                 return await call()
             except ModelError as error:
                 failures.append(error)
@@ -85,12 +83,14 @@ class Retry:
             sleep=_sleep,
             stop=is_over,
             wait=self._wait_s,
+            before_sleep=lambda _: _tell(failures[-1], is_retried=True),
             retry=retry_if_exception(lambda error: isinstance(error, ModelError) and error.retryable),
             reraise=True,
         )
         try:
             value: T = await retrying(attempt)
         except ModelError as error:
+            _tell(error, is_retried=False)
             error.attempts = len(failures)
             error.calls, error.unknown = sum(f.calls for f in failures), sum(f.unknown for f in failures)
             raise
@@ -102,6 +102,12 @@ class Retry:
         floor_s = (error.retry_after_s or 0.0) if isinstance(error, ModelError) else 0.0
         own_s = min(self.max_wait_s, self.first_wait_s * 2.0 ** min(state.attempt_number - 1, 32))
         return max(own_s, floor_s) + random.uniform(0, min(self.first_wait_s, own_s))
+
+
+def _tell(error: ModelError, *, is_retried: bool) -> None:
+    tell = on_failure.get()
+    if tell is not None:
+        tell(error, is_retried)
 
 
 async def _sleep(seconds: float) -> None:

@@ -51,6 +51,8 @@ class Rate:
 _NO_RATE = Rate()
 
 
+_LARGEST_STEP = 0.1
+"""Most that an answer widens by after the start: a width below ten grows more slowly than by one a round trip."""
 _FADES = 0.98
 """What is left, a round later, of the answers a second of an earlier width."""
 
@@ -59,9 +61,10 @@ class Throttle:
     """Shares one model's endpoint among all who ask it, first come, first served.
 
     The width, how many requests may be in flight, starts small and doubles every round trip until the server first
-    refuses one as too many or more requests bring no more answers; from then on it grows by one a round trip, and falls
-    by a tenth, once a round trip, when the server is busy. A server that says for how long nobody should ask is not
-    asked by anybody. Time spent here is no working time. Used in one event loop at a time.
+    refuses one as too many or more requests bring no more answers. From then on it grows by one a round trip (by a
+    tenth, where it is below ten), and falls by a tenth, once a round trip, when the server is busy. A server that says
+    for how long nobody should ask is not asked by anybody. Time spent here is no working time. Used in one event loop
+    at a time.
 
     Args:
         ceiling: Largest width, at least 1.
@@ -190,7 +193,7 @@ class Throttle:
         if not self._yield.count(self.width, self._loop.time()):
             self._is_starting = False
             return
-        step = 1.0 if self._is_starting else 1.0 / self.width
+        step = 1.0 if self._is_starting else min(1.0 / self.width, _LARGEST_STEP)
         self.width = min(self._ceiling, self.width + step)
         self._admit()
 

@@ -158,6 +158,10 @@ class Transport:
             if response is not None:
                 await response.aclose()
 
+    def failure(self, status: int, body: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> ModelError:
+        """Return the typed error that an answer other than 2xx stands for, without the key."""
+        return failure(status, headers, body, self._key.reveal() if self._key is not None else None)
+
     async def aclose(self) -> None:
         """Close the connections made in the running loop; a closed transport may not be used again."""
         self._is_closed = True
@@ -199,8 +203,7 @@ class Transport:
         return {self._key_header: key} if self._key_header else {"authorization": f"Bearer {key}"}
 
     def _failure(self, response: httpx.Response, body: bytes) -> ModelError:
-        key = self._key.reveal() if self._key is not None else None
-        return failure(response.status_code, response.headers, body, key)
+        return self.failure(response.status_code, body, response.headers)
 
     def _broken(self, error: Exception) -> ModelError:
         """Return the typed error of a request without a whole answer."""

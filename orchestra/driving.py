@@ -313,8 +313,18 @@ class _Attempt:
             driver.journal.append(RunStarted(what="drive", manifest=manifest, evidence=evidence, budget=budget, at=at))
         else:
             killed = state.ended is None and evidence == "real"  # a simulated model has no calls that outlive a kill
+            unknown = state.k if killed else 0
+            lost = driver.worst_call() * unknown
             driver.journal.append(
-                RunResumed(at=at, evidence=evidence, budget=budget, changed=manifest, unknown=state.k if killed else 0)
+                RunResumed(
+                    at=at,
+                    evidence=evidence,
+                    budget=budget,
+                    changed=manifest,
+                    unknown=unknown,
+                    lost_tokens=lost.tokens,
+                    lost_usd=lost.usd,
+                )
             )
         return True
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 
+from orchestra_agents.booking import worst_cost
 from orchestra_agents.chains.bets import Bets
 from orchestra_agents.chains.caller import Bill, Caller
 from orchestra_agents.chains.chain import Chain, Question, Reading
@@ -19,7 +20,7 @@ from orchestra_agents.errors import InputError, JournalError
 from orchestra_agents.journal.chain import ChainState
 from orchestra_agents.journal.chain_records import Snapshot, StepDecided, StepObserved, StepStopped
 from orchestra_agents.journal.sqlite import RunJournal
-from orchestra_agents.ledger import Ledger
+from orchestra_agents.ledger import Cost, Ledger
 from orchestra_agents.limit import CallLimit
 from orchestra_agents.models.contract import Prompt
 from orchestra_agents.payment import Tariff
@@ -86,6 +87,7 @@ class Driver:
         self.at: State = chain.first
         self.stop_reason: str | None = None
         self._steps, self._person = steps, ask
+        self._tariff = tariff
         self._told: list[Callable[[int, str], Awaitable[None] | None]] = []
         self.poll = Poll(
             chain,
@@ -114,6 +116,11 @@ class Driver:
         if self._steps is not None and self.state.steps >= self._steps:
             return True
         return bool(self.chain.process.is_done(self.at))
+
+    def worst_call(self) -> Cost:
+        """Return what one request of the chain takes at most, taken from its first question."""
+        draw = self.poll.draw(self._question(0, self.chain.first), 0, self.ladder.now.models)
+        return worst_cost(draw.prompt, draw.sampling, self._tariff.of(draw.model))
 
     def on_step(self, tell: Callable[[int, str], Awaitable[None] | None]) -> None:
         """Call `tell` with number and record text of each step after its commit; what it returns is awaited."""

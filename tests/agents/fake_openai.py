@@ -187,10 +187,8 @@ def _encoded(reply: Reply) -> bytes:
 
 
 def _head(reply: Reply, headers: dict[str, str]) -> bytes:
-    lines = [
-        f"HTTP/1.1 {reply.status} Reason",
-        *(f"{name}: {value}" for name, value in (headers | reply.headers).items()),
-    ]
+    headers = headers | reply.headers
+    lines = [f"HTTP/1.1 {reply.status} Reason", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
 
 

@@ -13,17 +13,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from orchestra_agents.documents import parse_document, read_document
 from orchestra_agents.errors import InputError
 from orchestra_agents.json_schema import shown
 from orchestra_agents.models.contract import Json, TokenUsage
-from orchestra_agents.roles._files import MAX_BYTES, parse_card
 
 AT_HOME = frozenset({"embedded", "gguf", "llamacpp", "ollama", "scripted", "simulated", "vllm"})
 """Providers that compute on the user's own machine: free unless the user says otherwise."""
 
+_MAX_BYTES = 64 * 1024
 _MOST_USD = 1_000_000_000
 _MOST_TOKENS = 10**15
 """More tokens than this are a server's mistake; they are counted as so many, so that every cost is finite."""
@@ -137,8 +137,7 @@ class Prices:
         Raises:
             InputError: The file cannot be read, or says something else than this.
         """
-        name = str(path)
-        document = parse_card(_bytes(Path(path)), name, is_json=name.lower().endswith(".json"))
+        document = read_document(Path(path), max_bytes=_MAX_BYTES)
         shipped = _shipped()
         return cls(models=MappingProxyType({**shipped.models, **_read(document).prices()}), dated=shipped.dated)
 
@@ -195,7 +194,7 @@ def _is_date(text: str) -> bool:
 @cache
 def _shipped() -> Prices:
     text = resources.files("orchestra_agents").joinpath("data/prices.yaml").read_text("utf-8")
-    said = _read(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # both are safe loaders
+    said = _read(parse_document(text, "prices.yaml"))
     return Prices(models=MappingProxyType(said.prices()), dated=said.date)
 
 
@@ -278,14 +277,3 @@ def _refusal(place: tuple[int | str, ...], kind: str, said: object) -> InputErro
     else:
         wanted = "a mapping of names to prices" if parts == ["models"] else f"a mapping with the keys {keys}"
     return InputError(field, f"must be {wanted}, {'but is missing' if kind == 'missing' else f'got {shown(said)}'}")
-
-
-def _bytes(path: Path) -> bytes:
-    """Return what a file holds, as far as it may be long and a byte more."""
-    try:
-        if not path.is_file():
-            raise InputError(str(path), "must be a file of prices that exists")
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read: {error.strerror}") from error

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from orchestra_agents.errors import InputError
 from orchestra_agents.models.contract import TokenUsage
 from orchestra_agents.prices import FREE, Price, Prices
-from orchestra_agents.roles._files import parse_card
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "agents" / "orchestra_agents" / "data" / "prices.yaml"
@@ -146,7 +145,6 @@ def test_the_shipped_list_is_read_once_and_tells_its_date() -> None:
 
 def test_the_shipped_list_keeps_the_rules_of_a_users_file() -> None:
     """It has no key twice, no alias and no tag, fits into the limit, and reads back the same."""
-    parse_card(SHIPPED.read_bytes(), "prices.yaml", is_json=False)
     assert Prices.load(SHIPPED) == Prices.shipped()
 
 
@@ -381,11 +379,11 @@ def test_a_file_that_says_something_else_is_refused(text: str, field: str, probl
     [
         ("models:\n  a:b: {input: 1, output: 1}\n  a:b: {input: 2, output: 2}", "a key comes twice"),
         ("models: {a:b: {input: 1, input: 2, output: 2}}", "a key comes twice"),
-        ("models: &m {a:b: {input: 1, output: 2}}\ndate: *m", "aliases and tags are not read here"),
-        ("models: !!python/object:os.system {}", "aliases and tags are not read here"),
-        ("models: {", "cannot be read as YAML"),
+        ("models: &m {a:b: {input: 1, output: 2}}\ndate: *m", r"line 2 repeats \*m; write aliases out"),
+        ("models: !!python/object:os.system {}", "line 1 has the tag .*; tags are not read here"),
+        ("models: {", r"line \d is not YAML: while parsing a flow"),
         ("date: 2026-13-45\nmodels: {}", "is not YAML that can be used"),
-        ("[" * 5000, "is not YAML that can be used"),
+        ("[" * 5000, "nests more than 64 levels deep"),
         (b"models: {\xff: 1}", "must be UTF-8 text"),
         ("#" * 70_000, "must have at most 65,536 bytes"),
     ],
@@ -401,7 +399,7 @@ def test_a_file_that_cannot_be_trusted_is_refused(text: str | bytes, problem: st
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('{"models": {"a:b": {"input": NaN, "output": 1}}}', "must be a number"),
+        ('{"models": {"a:b": {"input": NaN, "output": 1}}}', "is not JSON that can be used: NaN is no JSON number"),
         ('{"models": {"a:b": {"input": 1, "output": 1}, "a:b": {"input": 1, "output": 1}}}', "comes twice"),
         ('{"models": {"a:\\ud800": {"input": 1, "output": 1}}}', "the name of a model must be"),
     ],
@@ -424,8 +422,9 @@ def test_any_bytes_are_prices_or_refused(data: bytes, tmp_path_factory: pytest.T
 
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     """A missing file and a folder are refused by their path."""
-    for path in (tmp_path / "missing.yaml", tmp_path, str(tmp_path / "missing.yaml")):
-        with pytest.raises(InputError, match="must be a file of prices that exists") as caught:
+    missing, none = "does not exist", "must be a file, not a folder or device"
+    for path, problem in ((tmp_path / "missing.yaml", missing), (str(tmp_path / "no.json"), missing), (tmp_path, none)):
+        with pytest.raises(InputError, match=f": {problem}$") as caught:
             Prices.load(path)
         assert caught.value.field == str(path)
 

@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 
 from orchestra_agents.errors import ModelError
+from orchestra_agents.models._llama_server import ServerSettings, shared_server
 from orchestra_agents.models.anthropic import AnthropicModel, transport_to
 from orchestra_agents.models.contract import (
     Evidence,
@@ -54,6 +55,7 @@ KINDS = [
     "openai-without-n",
     "llamacpp",
     pytest.param("embedded", marks=pytest.mark.embedded),
+    pytest.param("llamacpp-server", marks=pytest.mark.embedded),
     "langchain",
     "simulated",
 ]
@@ -68,6 +70,12 @@ async def opened(kind: str) -> AsyncIterator[Model]:
         model = EmbeddedModel(weights_or_skip(), name="embedded")
         yield model
         await model.aclose()
+    elif kind == "llamacpp-server":  # a real one, as users start it, reached over HTTP
+        one = shared_server(ServerSettings(model=str(weights_or_skip()), slots=4, context_per_slot=512, threads=1))
+        transport = Transport(f"{await one.address()}/v1", api_key=one.key)
+        real = OpenAIModel("real", name="llamacpp:real", transport=transport, dialect=Dialect(is_llamacpp=True))
+        yield real
+        await real.aclose()
     elif kind == "langchain":
         script = fake_langchain.Script(fake_langchain.answering)
         yield LangChainModel(fake_langchain.FakeChat(script=script), name="langchain:fake", evidence="simulated")
@@ -137,7 +145,7 @@ async def test_limit_of_one_token_ends_a_completion(model: Model) -> None:
 
 async def test_names_itself_and_its_evidence(model: Model) -> None:
     """A model has a canonical name and says what results based on it are called."""
-    assert model.name.partition(":")[0] in ("anthropic", "vllm", "embedded", "langchain", "simulated")
+    assert model.name.partition(":")[0] in ("anthropic", "vllm", "embedded", "langchain", "llamacpp", "simulated")
     assert model.evidence in get_args(Evidence)
     await model.sample(CHAT, Sampling(max_tokens=1))
 

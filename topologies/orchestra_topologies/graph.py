@@ -12,7 +12,7 @@ import networkx as nx
 
 from orchestra_agents.errors import InputError
 from orchestra_agents.models.contract import Json, digest
-from orchestra_topologies._documents import read_context, read_document
+from orchestra_topologies._documents import read_context, read_graph
 from orchestra_topologies._entries import read_head, read_subtask
 from orchestra_topologies.adjacency import Adjacency, analyse
 from orchestra_topologies.subtask import COUPLING, Coupling, Example, Subtask
@@ -86,7 +86,7 @@ class TaskGraph:
         Raises:
             InputError: The file, or a context file it names, cannot be read, or what it says is refused.
         """
-        document = read_document(Path(path))
+        document = read_graph(Path(path))
         subtasks = document.get("subtasks")
         for entry in [document, *(subtasks if isinstance(subtasks, list) else [])]:
             if isinstance(entry, dict) and isinstance(entry.get("context"), list):

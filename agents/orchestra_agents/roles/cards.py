@@ -13,12 +13,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from orchestra_agents.documents import parse_document, read_document
 from orchestra_agents.errors import InputError
 from orchestra_agents.flags import Check, RedFlagPolicy, longer_than, matching, not_matching, refusal
 from orchestra_agents.json_schema import shown
 from orchestra_agents.models.contract import Json, Sampling
-from orchestra_agents.roles._files import MAX_BYTES, parse_card
 
+_MAX_BYTES = 64 * 1024
 _SUFFIXES = (".yaml", ".yml", ".json")
 _FLAGS = "refusal, {longer_than: TOKENS}, {matching: PATTERN} or {not_matching: PATTERN}"
 _MOST_TOKENS = 2**31 - 1
@@ -107,11 +108,9 @@ class RoleCard:
 @cache
 def shipped_cards() -> Mapping[str, RoleCard]:
     """Return the cards that ship, by role in alphabetical order; nobody can change them."""
-    files = sorted(
-        (file for file in resources.files("orchestra_agents.roles").iterdir() if file.name.endswith(".yaml")),
-        key=lambda file: file.name,
-    )
-    cards = [_card(file.name.removesuffix(".yaml"), file.read_bytes(), file.name) for file in files]
+    files = (file for file in resources.files("orchestra_agents.roles").iterdir() if file.name.endswith(".yaml"))
+    said = {file.name: parse_document(file.read_text("utf-8"), file.name) for file in files}
+    cards = [RoleCard.from_dict(name.removesuffix(".yaml"), said[name], where=name) for name in sorted(said)]
     return MappingProxyType({card.name: card for card in cards})
 
 
@@ -127,7 +126,7 @@ def load_cards(folder: str | PathLike[str]) -> Mapping[str, RoleCard]:
     """
     cards: dict[str, RoleCard] = {}
     for path in _files(Path(folder)):
-        card = _card(path.stem, _bytes(path), str(path))
+        card = RoleCard.from_dict(path.stem, read_document(path, max_bytes=_MAX_BYTES), where=str(path))
         if card.name in cards:
             raise InputError(str(path), f"is the second card of the role {card.name}; keep one file for each role")
         cards[card.name] = card
@@ -199,18 +198,3 @@ def _files(folder: Path) -> list[Path]:
     except OSError as error:
         raise InputError(str(folder), f"cannot be read: {error.strerror}") from error
     return [path for path in paths if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")]
-
-
-def _bytes(path: Path) -> bytes:
-    """Return what a file holds, as far as it may be long and a byte more."""
-    try:
-        if not path.is_file():
-            raise InputError(str(path), "must be a file, not a folder or device")
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read: {error.strerror}") from error
-
-
-def _card(name: str, data: bytes, where: str) -> RoleCard:
-    return RoleCard.from_dict(name, parse_card(data, where, is_json=where.lower().endswith(".json")), where=where)

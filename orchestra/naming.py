@@ -37,7 +37,7 @@ def tools_of(spec: str) -> list[Tool]:
     module, _, name = spec.partition(":")
     if not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
         raise InputError("tools", f"must be module.path:name of a tool of yours, got {shown(spec)}")
-    found = _made(module, name, "tools")
+    found = own_object(module, name, "tools")
     if isinstance(found, Toolbox):
         return list(found.tools.values())
     tools = [found] if isinstance(found, Tool) else list(found) if isinstance(found, list | tuple) else []
@@ -49,11 +49,11 @@ def tools_of(spec: str) -> list[Tool]:
 
 def _own(module: str, name: str) -> Process:
     """Return a user's own process."""
-    found: Process = _made(module, name, "process")
+    found: Process = own_object(module, name, "process")
     return found
 
 
-def _made(module: str, name: str, field: str) -> Any:
+def own_object(module: str, name: str, field: str) -> Any:
     """Return an object of the user's own, made where it is a class; modules of the current folder are found."""
     if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)

@@ -21,7 +21,7 @@ from orchestra.session import CONCURRENCY, Session
 from orchestra_agents.errors import InputError
 from orchestra_agents.journal.sqlite import Durability
 from orchestra_agents.json_schema import shown
-from orchestra_agents.ledger import Budget
+from orchestra_agents.ledger import Budget, Cost
 from orchestra_agents.models.contract import Json
 from orchestra_agents.models.throttle import Rate
 
@@ -104,6 +104,7 @@ class Access:
 
 
 _PLAIN = Access()
+_NOTHING = Cost()
 
 
 def make_session(
@@ -115,8 +116,10 @@ def make_session(
     slots: int | None = None,
     durability: str = "process",
     access: Access = _PLAIN,
+    budget: Budget | None = None,
+    spent: Cost = _NOTHING,
 ) -> Session:
-    """Return the session of a command.
+    """Return the session of a command, under caps of its own where it makes several runs.
 
     Raises:
         InputError: concurrency, durability, a rate or the file of prices is not allowed.
@@ -136,6 +139,8 @@ def make_session(
         allow_unpriced=access.allow_unpriced,
         probe=access.probe,
         facts=platformdirs.user_cache_path("orchestra") / "endpoints.json",
+        budget=budget,
+        spent=spent,
     )
 
 

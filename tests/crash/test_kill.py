@@ -68,8 +68,8 @@ class Bench:
         arguments = ["resume", run_id]
         if is_new:
             model = ["--model", "vllm:test", "--base-url", self.server.url, "--topology", "hybrid", "--k", str(self.k)]
-            model += ["--no-probe"]  # the server's requests are to be the run's votes
             arguments = ["run", str(self.folder / "graph.json"), "--run-id", run_id, *model]
+        arguments += ["--no-probe"]  # the server's requests are to be the run's votes
         command = [*RUN, *arguments, "--journal", str(self.journal), "--json"]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

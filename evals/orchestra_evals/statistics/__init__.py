@@ -1,0 +1,1 @@
+"""Statistics: intervals, paired comparisons, detectable effects and the figures of a report."""

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from orchestra_agents.errors import InputError, ModelUnavailable
 from orchestra_agents.models.contract import Model
+from orchestra_agents.prices import Price, Prices
 from orchestra_topologies.panel import WORKER, Panel
 
 ModelSpec: TypeAlias = "str | Model | Sequence[str | Model] | Mapping[str, str | Model | Sequence[str | Model]]"
@@ -51,6 +52,14 @@ def build_panel(spec: ModelSpec | None, *, resolve: Resolve, wanted: Iterable[st
     roles = {role: several(models) for role, models in spec.items()}
     default = roles.pop(WORKER)
     return Panel(default, roles, {name: one(name) for name in wanted})
+
+
+def price_of(spec: ModelSpec | None, prices: Prices) -> Price | None:
+    """Return what one token costs whoever answers, by name; None where that is not known, or not the same for all."""
+    workers = spec.get(WORKER) if isinstance(spec, Mapping) else spec
+    listed = [workers] if isinstance(workers, str) or not isinstance(workers, Sequence) else list(workers)
+    known = {prices.of(one) if isinstance(one, str) else None for one in listed}
+    return known.pop() if len(known) == 1 else None
 
 
 def default_model() -> str:

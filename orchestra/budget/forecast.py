@@ -16,7 +16,8 @@ from orchestra.budget.composition import compose
 from orchestra.budget.regime import Interval, Judgement, Setting, judge_intervals
 from orchestra.budget.spending import spending
 from orchestra_agents.ledger import Budget
-from orchestra_agents.models.contract import Json
+from orchestra_agents.models.contract import Json, TokenUsage
+from orchestra_agents.prices import Price
 from orchestra_topologies.graph import TaskGraph
 from orchestra_topologies.router import Topology
 from orchestra_topologies.teams.team import Team
@@ -55,9 +56,13 @@ class Row:
     output_tokens: float
     rounds: float
     """Calls one after the other: its time, in calls."""
-    cost_usd: float | None
-    """None where no price is known."""
     within_budget: bool
+
+    def cost(self, price: Price | None) -> float | None:
+        """Return what it costs in US dollars, None where the price is not known."""
+        if price is None:
+            return None
+        return price.cost(TokenUsage(input_tokens=round(self.input_tokens), output_tokens=round(self.output_tokens)))
 
     @property
     def low(self) -> float:
@@ -89,14 +94,14 @@ class Forecast:
         """What the recommended way promises over the route, by pessimistic ends; 0 where it is the route."""
         return self.recommended.low - self.route.low
 
-    def as_dict(self) -> dict[str, Json]:
-        """Return the forecast as JSON."""
+    def as_dict(self, price: Price | None = None) -> dict[str, Json]:
+        """Return the forecast as JSON, with what each way costs where the model's price is known."""
         panel = self.panel
         return {
             "regime": panel.regime if panel else "unsure",
             "binding": panel.binding if panel else None,
             "panel_reason": panel.reason if panel else "nothing was measured of how messages are read",
-            "rows": [asdict(row) for row in self.rows],
+            "rows": [asdict(row) | {"cost_usd": row.cost(price)} for row in self.rows],
             "recommended": {"topology": self.recommended.topology, "team": self.recommended.team},
             "gain": self.gain,
             "reason": self.reason,
@@ -158,7 +163,6 @@ def _row(graph: TaskGraph, candidate: Candidate, measured: Measured, budget: Bud
         input_tokens=round(taken.input_tokens),
         output_tokens=round(taken.output_tokens),
         rounds=round(taken.rounds, 2),
-        cost_usd=None,
         within_budget=fits,
     )
 

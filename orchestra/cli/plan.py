@@ -20,13 +20,14 @@ from orchestra.choices import Choices
 from orchestra.cli.common import BaseUrlOption, ContextOption, DecomposerOption, JsonOption, ModelOption, print_json
 from orchestra.decomposition import decompose
 from orchestra.designing import forecast_of
-from orchestra.panel import parse_models
+from orchestra.panel import parse_models, price_of
 from orchestra.planning import Instruction, Plan, read_task
 from orchestra.report.forecast import forecast_view
 from orchestra.report.text import plan_view
 from orchestra.session import Session
 from orchestra_agents.errors import InputError, ModelError
 from orchestra_agents.models.contract import Json
+from orchestra_agents.prices import Prices
 from orchestra_agents.roles.cards import load_cards, shipped_cards
 from orchestra_agents.voting.ahead import LARGEST_K
 from orchestra_topologies.graph import TaskGraph
@@ -81,7 +82,7 @@ def plan_command(
         "route": made.route_dict(),
         "decision": made.decision_dict(),
         "graph": graph.to_dict(),
-        "forecast": forecast.as_dict(),
+        "forecast": forecast.as_dict(price_of(plan.model, Prices.shipped())),
     }
     if out is not None:
         _write(out, replace(plan, task=graph, context="", decomposer=None).to_dict() | document)

@@ -23,7 +23,7 @@ from orchestra_agents.errors import ContextExceeded, InputError
 from orchestra_agents.journal.records import Decomposed
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.json_schema import shown
-from orchestra_agents.ledger import Budget, Ledger
+from orchestra_agents.ledger import Cost
 from orchestra_agents.microagent import Microagent, Question
 from orchestra_agents.models.contract import Json, Message, Model, Prompt, canonical_json, digest
 from orchestra_agents.models.window import count_tokens, most_tokens, smallest_window
@@ -32,6 +32,7 @@ from orchestra_agents.sampler import Sampler
 from orchestra_agents.sections import cut, data_section
 from orchestra_agents.voting.ahead import AheadByK
 from orchestra_topologies.graph import TaskGraph
+from orchestra_topologies.panel import Panel
 from orchestra_topologies.synthesis import parts, questions
 from orchestra_topologies.terms import Terms
 
@@ -354,8 +355,9 @@ async def decompose(
         decomposer: An instruction for the model, a graph file, or a function; None is the general instruction.
 
     Raises:
-        InputError: A function or file gives no legal graph.
+        InputError: A function or file gives no legal graph, or the price of who proposes is not known.
         ModelError: The model did not answer.
+        BudgetExceeded: A call could pass a cap of the session.
     """
     if session is None:
         async with Session() as own:
@@ -368,9 +370,10 @@ async def decompose(
     card = shipped_cards()[ROLE]
     models = session.panel(model).choose(role=ROLE)
     terms = Terms(models=models, sampling=card.sampling(plan.choices.sampling()), card=card)
+    session.check_prices(plan.budget, Panel(models))
     with session.journal.own(f"decompose-{secrets.token_hex(4)}") as journal:
         state = RunState()
         journal.listen(state.apply)
-        ledger, limit, tariff = Ledger(Budget()), session.limit, session.tariff
+        ledger, limit, tariff = session.ledger(plan.budget, Cost()), session.limit, session.tariff
         sampler = Sampler(models, journal=journal, state=state, ledger=ledger, limit=limit, tariff=tariff)
         return await propose(plan, terms, sampler)

@@ -255,6 +255,7 @@ async def _drive(order: _Order, session: Session, run_id: str, hooks: DriveHooks
     chain = Chain(order.process, is_told=panel.evidence == "simulated", name=order.name)
     crew = Crew(models=panel.default, reserve=panel.roles.get(RESERVE, ()), roles=panel.roles)
     session.check_prices(order.budget, panel)
+    session.check_sampling(panel, order.policy.sampling(chain))
     check(chain, order.policy, crew)
     if session.is_new:
         opening_margin(order.policy, crew.models, length_of(chain, order.steps))

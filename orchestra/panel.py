@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from orchestra_agents.errors import InputError, ModelUnavailable
 from orchestra_agents.models.contract import Model
+from orchestra_agents.models.names import address_of, canonical
 from orchestra_agents.prices import Price, Prices
 from orchestra_topologies.panel import WORKER, Panel
 
@@ -54,11 +55,22 @@ def build_panel(spec: ModelSpec | None, *, resolve: Resolve, wanted: Iterable[st
     return Panel(default, roles, {name: one(name) for name in wanted})
 
 
-def price_of(spec: ModelSpec | None, prices: Prices) -> Price | None:
-    """Return what one token costs whoever answers, by name; None where that is not known, or not the same for all."""
+def price_of(spec: ModelSpec | None, prices: Prices, base_url: str | None, environ: Mapping[str, str]) -> Price | None:
+    """Return what one token costs whoever answers, by name; None where that is not known, or not the same for all.
+
+    Args:
+        spec: One model, a panel, or either by role; None is the default model.
+        prices: What models cost.
+        base_url: Where the server listens, in place of its provider's address.
+        environ: Where addresses of providers are read from.
+    """
+
+    def one(name: str) -> Price | None:
+        return prices.of(canonical(name), address_of(name, environ=environ, base_url=base_url))
+
     workers = spec.get(WORKER) if isinstance(spec, Mapping) else spec
     listed = [workers] if isinstance(workers, str) or not isinstance(workers, Sequence) else list(workers)
-    known = {prices.of(one) if isinstance(one, str) else None for one in listed}
+    known = {one(model) if isinstance(model, str) else None for model in listed}
     return known.pop() if len(known) == 1 else None
 
 

@@ -265,13 +265,14 @@ async def perform_run(
     wanted = [subtask.model for subtask in subtasks if subtask.model is not None]
     panel = session.panel(plan.model, wanted=wanted, base_url=plan.base_url)
     panel.check_roles({subtask.role for subtask in subtasks if subtask.role is not None})
-    session.check_prices(plan.budget, panel)
     embedder = session.embedder(plan.choices.embedding, panel, base_url=plan.base_url)
+    session.check_prices(plan.budget, panel, embedder)
+    session.check_sampling(panel, plan.choices.sampling())
     with session.journal.own(run_id) as journal:
         state = RunState.of(journal.entries())
         address = plan.base_url or state.manifest.get("base_url")
         plan = replace(plan, budget=plan.budget.or_else(Budget(**state.budget)), base_url=address)
-        session.check_prices(plan.budget, panel)
+        session.check_prices(plan.budget, panel, embedder)
         attempt = _Attempt(plan, made, session, panel, journal, state, embedder)
         if attempt.begin(hooks):
             await attempt.perform(invoke, hooks, asks_first=asks_first)

@@ -18,16 +18,15 @@ from orchestra_agents.errors import InputError
 from orchestra_agents.journal.sqlite import Durability, Journal
 from orchestra_agents.ledger import Budget, Cost, Ledger
 from orchestra_agents.limit import CallLimit
-from orchestra_agents.models.contract import Model
+from orchestra_agents.models.contract import Model, Sampling
 from orchestra_agents.models.embeddings import Embedder
 from orchestra_agents.models.names import resolve, resolve_embedder
 from orchestra_agents.models.throttle import Rate
 from orchestra_agents.payment import Tariff
-from orchestra_agents.prices import Prices
+from orchestra_agents.prices import IN_PROCESS, Prices
 from orchestra_agents.probing import Probing
 from orchestra_topologies.panel import Panel
 
-_IN_PROCESS = frozenset({"embedded", "gguf", "simulated", "scripted"})
 _NO_RATE = Rate()
 _NOTHING = Cost()
 CONCURRENCY = 8
@@ -144,18 +143,36 @@ class Session:
             self._ledger = Ledger(self._budget, self._spent)
         return Ledger(budget, spent, parent=self._ledger)
 
-    def check_prices(self, budget: Budget, panel: Panel) -> None:
+    def check_prices(self, budget: Budget, panel: Panel, embedder: Embedder | None = None) -> None:
         """Refuse models whose price is not known, unless that is allowed.
 
         Models that were given as objects are refused only where a cap in money, of the run or the session, is to hold.
+
+        Args:
+            budget: The caps of the run.
+            panel: Who may answer.
+            embedder: Who makes embeddings, if anybody does.
 
         Raises:
             InputError: A price is not known.
         """
         is_capped = budget.usd is not None or (self._budget is not None and self._budget.usd is not None)
         named = {id(model) for model in self._models.values()}
-        asked = [model for model in panel.everyone() if is_capped or id(model) in named]
+        asked: list[Model | Embedder] = [model for model in panel.everyone() if is_capped or id(model) in named]
+        asked += [] if embedder is None else [embedder]
         self.tariff.check(asked, is_capped=is_capped)
+
+    @staticmethod
+    def check_sampling(panel: Panel, sampling: Sampling) -> None:
+        """Refuse a sampling that a model is known not to take, before anything is written.
+
+        Raises:
+            InputError: One does not take it.
+        """
+        for model in panel.everyone():
+            check = getattr(model, "check_sampling", None)
+            if check is not None:
+                check(sampling)
 
     def embedder(self, name: str | None, panel: Panel, *, base_url: str | None = None) -> Embedder | None:
         """Return who makes embeddings, None where nobody is asked to.
@@ -209,7 +226,7 @@ class Session:
             return self._models[key]
 
         panel = build_panel(self.model if spec is None else spec, resolve=one, wanted=wanted)
-        served = sorted({model.name.partition(":")[0] for model in panel.everyone()} - _IN_PROCESS)
+        served = sorted({model.name.partition(":")[0] for model in panel.everyone()} - IN_PROCESS)
         if address and len(served) > 1:
             told = f"stands for one server, but the models are of {', '.join(served)}; set <PROVIDER>_BASE_URL for each"
             raise InputError("base_url", told)

@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 from orchestra_agents.errors import ModelError
 from orchestra_agents.ledger import Cost, Ledger, Reservation
+from orchestra_agents.models._observer import observer
 from orchestra_agents.models.contract import Model, Prompt, Sampling, canonical_json
-from orchestra_agents.models.retry import on_failure
 from orchestra_agents.prices import FREE, Price
+from orchestra_agents.working_time import waiting
 
 
-class Retries:
-    """Hears of every request of a call that failed, and reserves a further one before each retry of one that may have
+class Requests:
+    """Hears of the requests that a call is made of, and reserves a further one before each retry of one that may have
     been served: retrying passes no cap.
 
     Args:
@@ -25,39 +26,55 @@ class Retries:
     def __init__(self, ledger: Ledger, worst: Cost) -> None:
         self._ledger, self._worst = ledger, worst
         self._extra: list[Reservation] = []
-        self._attempts = self._calls = self._unknown = 0
+        self._sent = 0
+        self._failed = Tried(0, 0, 0)
 
     @contextmanager
-    def counted(self) -> Iterator[None]:
+    def heard(self) -> Iterator[None]:
         """Hear of the requests that are sent within."""
-        token = on_failure.set(self._failed)
+        token = observer.set(self)
         try:
             yield
         finally:
-            on_failure.reset(token)
+            observer.reset(token)
 
     def tried(self, error: BaseException, *, open_: int = 0) -> Tried:
         """Return what the requests of a call that ended with `error` came to.
 
         Args:
             error: Why it ended.
-            open_: Requests of it that may have been served though nothing was heard of them.
+            open_: Requests of it that may have been served though nothing was heard of them, where the model does not
+                tell when it sends one.
         """
-        if not self._attempts and isinstance(error, ModelError):  # of a model that does not tell
-            return Tried(error.attempts, error.calls, error.unknown + open_)
-        return Tried(self._attempts + open_, self._calls, self._unknown + open_)
+        failed = self._failed
+        if not failed.attempts and isinstance(error, ModelError):  # of a model that does not tell
+            failed = Tried(error.attempts, error.calls, error.unknown)
+        still = max(0, self._sent - failed.attempts) if self._sent else open_
+        return Tried(failed.attempts + still, failed.calls, failed.unknown + still)
 
     def release(self) -> None:
         """Give the reservations back: what was taken is booked with the call itself."""
         for reservation in self._extra:
             reservation.release()
 
-    def _failed(self, error: ModelError, is_retried: bool) -> None:
-        self._attempts += error.attempts
-        self._calls += error.calls
-        self._unknown += error.unknown
-        if is_retried and (error.calls or error.unknown):
-            self._extra.append(self._ledger.reserve(self._worst))
+    def sent(self) -> None:
+        """Count a request."""
+        self._sent += 1
+
+    def failed(self, error: ModelError) -> None:
+        """Count a request that failed."""
+        told = self._failed
+        self._failed = Tried(told.attempts + error.attempts, told.calls + error.calls, told.unknown + error.unknown)
+
+    async def retrying(self, error: ModelError) -> None:
+        """Reserve what another request may take, waiting where only calls in flight stand in the way.
+
+        Raises:
+            BudgetExceeded: It could pass a cap.
+        """
+        if error.calls or error.unknown:
+            async with waiting():
+                self._extra.append(await self._ledger.admit(self._worst, holding=1 + len(self._extra)))
 
 
 class Tried(NamedTuple):
@@ -68,6 +85,10 @@ class Tried(NamedTuple):
     """Those that were answered 2xx."""
     unknown: int
     """Those that may have been served although no answer arrived."""
+
+
+_TEMPLATE = 64
+"""Tokens that a chat template puts around all of a prompt, at most about."""
 
 
 def takes_several(model: Model) -> bool:
@@ -84,7 +105,8 @@ def worst_cost(prompt: Prompt, sampling: Sampling, price: Price | None = FREE, *
         price: What tokens cost; None is not known.
         samples: How many it asks for.
     """
-    read = len(canonical_json(prompt.rendered()).encode("utf-8", "replace"))
+    said = [canonical_json(prompt.rendered()), sampling.schema or "", sampling.grammar or ""]
+    read = sum(len(one.encode("utf-8", "replace")) for one in said) + _TEMPLATE
     written = sampling.max_tokens * samples
     usd = 0.0 if price is None or price is FREE else price.worst(read, written)
     return Cost(calls=1, tokens=read + written, usd=usd)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, fields, replace
+from typing import Literal, get_args
 
 from orchestra_agents.errors import BudgetExceeded, InputError
+
+Unit = Literal["calls", "tokens", "usd"]
+"""What a call takes."""
+UNITS: tuple[Unit, ...] = get_args(Unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +75,7 @@ class Ledger:
         self.budget, self.spent, self.reserved = budget, spent, Cost()
         self._parent = parent
         self._started: float | None = None
-        self._open = 0
+        self._open = self._stalled = 0
         self._waiting: list[asyncio.Future[None]] = []
 
     @property
@@ -80,12 +85,11 @@ class Ledger:
         capped = any(cap is not None for cap in (own.calls, own.tokens, own.usd, own.seconds))
         return capped or (self._parent is not None and self._parent.is_capped)
 
-    @property
-    def calls_cap(self) -> int | None:
-        """The smallest cap on calls that counts here; None is no cap."""
-        theirs = self._parent.calls_cap if self._parent is not None else None
-        caps = [cap for cap in (self.budget.calls, theirs) if cap is not None]
-        return min(caps, default=None)
+    def cap(self, unit: Unit) -> float | None:
+        """Return the smallest cap on a unit that counts here; None is no cap."""
+        own: float | None = getattr(self.budget, unit)
+        theirs = self._parent.cap(unit) if self._parent is not None else None
+        return min((cap for cap in (own, theirs) if cap is not None), default=None)
 
     def start(self) -> None:
         """Let the time of the cap in seconds run, from the first call of this."""
@@ -103,8 +107,13 @@ class Ledger:
         ours = max(0.0, self.budget.seconds - (now - (now if self._started is None else self._started)))
         return ours if theirs is None else min(ours, theirs)
 
-    async def admit(self, worst: Cost) -> Reservation:
+    async def admit(self, worst: Cost, *, holding: int = 0) -> Reservation:
         """Set aside what one call may take at worst, waiting where only calls in flight stand in the way.
+
+        Args:
+            worst: What the call may take.
+            holding: Reservations that the caller holds meanwhile: where all that are open belong to such callers, who
+                would wait for one another, the last of them is refused.
 
         Raises:
             BudgetExceeded: What is spent and this together could pass a cap, or time is up.
@@ -113,11 +122,15 @@ class Ledger:
             try:
                 return self.reserve(worst)
             except BudgetExceeded:
-                if not self._may_fit_later(worst):
+                if not self._may_fit_later(worst) or (holding and self._stalled + holding >= self._open):
                     raise
             freed = asyncio.get_running_loop().create_future()
             self._wait_here(freed)
-            await freed
+            self._stalled += holding
+            try:
+                await freed
+            finally:
+                self._stalled -= holding
 
     def reserve(self, worst: Cost) -> Reservation:
         """Set aside what one call may take at worst.
@@ -138,7 +151,7 @@ class Ledger:
         return Reservation(self, worst, theirs)
 
     def _over(self, worst: Cost, taken: Cost) -> BudgetExceeded | None:
-        for unit in ("calls", "tokens", "usd"):
+        for unit in UNITS:
             cap = getattr(self.budget, unit)
             if cap is not None and getattr(taken, unit) + getattr(worst, unit) > cap:
                 return BudgetExceeded(unit, needed=getattr(worst, unit), left=cap - getattr(taken, unit))

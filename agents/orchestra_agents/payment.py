@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from urllib.parse import urlsplit
 
 from orchestra_agents.errors import InputError
 from orchestra_agents.models.contract import Model, TokenUsage
@@ -60,8 +58,8 @@ class Payment:
 class Tariff:
     """What each model of a session costs.
 
-    The first that is known counts: the model's own `price`, where it has one; that of its name; nothing, where a server
-    on this machine or in its private network answers (`base_url`).
+    The first that is known counts: the model's own `price`, where it has one; that of its name and of where its server
+    is (`base_url`), as `Prices.of` says it.
 
     Args:
         prices: What is known by name.
@@ -70,7 +68,7 @@ class Tariff:
 
     def __init__(self, prices: Prices, *, allow_unpriced: bool = False) -> None:
         self._prices, self._allow_unpriced = prices, allow_unpriced
-        self._known: dict[str, Price | None] = {}
+        self._known: dict[tuple[str, str | None], Price | None] = {}
 
     @property
     def dated(self) -> str:
@@ -82,13 +80,13 @@ class Tariff:
         own: Price | None = getattr(model, "price", None)
         if own is not None:
             return own
-        name = model.name
-        if name not in self._known:
-            known = self._prices.of(name)
-            self._known[name] = FREE if known is None and _is_near(getattr(model, "base_url", None)) else known
-        return self._known[name]
+        address = getattr(model, "base_url", None)
+        key = model.name, None if address is None else str(address)
+        if key not in self._known:
+            self._known[key] = self._prices.of(*key)
+        return self._known[key]
 
-    def check(self, models: Sequence[Model], *, is_capped: bool) -> None:
+    def check(self, models: Sequence[Model | Embedder], *, is_capped: bool) -> None:
         """Refuse models whose price is not known, unless that is allowed.
 
         Args:
@@ -102,15 +100,3 @@ class Tariff:
             if not self._allow_unpriced and self.of(model) is None:
                 told = f"the price of {model.name} is not known (list of {self.dated}); give it in a file with --prices"
                 raise InputError("budget.usd" if is_capped else "model", f"{told}, or --allow-unpriced to go without")
-
-
-def _is_near(base_url: str | None) -> bool:
-    """Whether an address is on this machine or in its private network."""
-    host = urlsplit(base_url).hostname if base_url else None
-    if host is None:
-        return False
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
-    return address.is_private or address.is_loopback

@@ -7,23 +7,23 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
 from orchestra_agents.errors import BudgetExceeded
 from orchestra_agents.journal.records import EndpointProbed, Record
-from orchestra_agents.ledger import Cost, Ledger
+from orchestra_agents.ledger import UNITS, Cost, Ledger
 from orchestra_agents.models.contract import Json, Model, ModelFacts, ProbeCost
+from orchestra_agents.models.inquiry import MOST_CALLS, WORST, Tally
 from orchestra_agents.payment import Tariff
-from orchestra_agents.prices import Price
+from orchestra_agents.price import Price
 
-MOST_CALLS = 8
-"""Calls that finding out takes at most; three where the server refuses nothing."""
-_MOST_TOKENS = 200
-"""Tokens that each of them takes at most, about."""
 _SHARE = 10
-"""A run, or a cap on its calls, must be so many times as large as a probe."""
+"""A run, or a cap on what it takes, must be so many times as large as a probe."""
+_VERSION_S = 60.0
+"""Seconds for which a version that a server told is taken for its version still."""
 _MOST_KEPT = 200
 _NAMES = frozenset({"reachable", "n", "seed", "logprobs", "json_schema", "context"}) | {
     "usage",
@@ -32,15 +32,19 @@ _NAMES = frozenset({"reachable", "n", "seed", "logprobs", "json_schema", "contex
 }
 
 
+@runtime_checkable
 class Probed(Model, Protocol):
-    """A model whose server can be asked what it does."""
+    """A model whose server can be asked what it does, and that asks as the server takes it."""
 
     @property
     def base_url(self) -> str:
         """Where the server is."""
 
     async def version(self) -> str | None:
-        """Return the server's version, where it tells one."""
+        """Return the server's version, where it tells one; asks for no completion."""
+
+    async def probe(self, tally: Tally | None = None) -> ModelFacts:
+        """Ask the server what it can do; `tally` counts what is sent."""
 
     def learn(self, facts: ModelFacts) -> None:
         """Ask from now on as the server takes it."""
@@ -61,7 +65,7 @@ class Probing:
 
     def __init__(self, path: Path | None = None, *, is_forced: bool = False) -> None:
         self._path, self._is_forced = path, is_forced
-        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Lock]] = WeakKeyDictionary()
+        self._rooms: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Room]] = WeakKeyDictionary()
 
     async def ready(
         self,
@@ -75,6 +79,8 @@ class Probing:
     ) -> None:
         """Have `model` know its server before it is asked anything; what cannot be found out stays as it is assumed.
 
+        What is known already is used by every run; only asking is left to those that are large enough.
+
         Args:
             model: The model; one that is not behind a server of its own needs nothing.
             known: Tells what the run's manifest says already, by model.
@@ -82,49 +88,53 @@ class Probing:
             ledger: The run's account; a probe that could take more than a tenth of it is not made.
             tariff: What calls cost.
             calls: How many calls the run is expected to make.
-        """
-        if not hasattr(model, "learn"):
-            return
-        probed: Any = model
-        locks = self._locks.setdefault(asyncio.get_running_loop(), {})
-        async with locks.setdefault(model.name, asyncio.Lock()):
-            told = known().get(model.name)
-            if told is not None and told["reachable"]:
-                probed.learn(_facts_of(told))
-            elif self._is_forced or calls >= MOST_CALLS * _SHARE:
-                await self._find(probed, append, ledger, tariff)
 
-    async def _find(self, model: Probed, append: Callable[[Record], object], ledger: Ledger, tariff: Tariff) -> None:
-        if not _is_affordable(ledger):
+        Raises:
+            BudgetExceeded: The run's time is up.
+        """
+        if not isinstance(model, Probed):
             return
-        version = await model.version()
-        key = "\n".join([model.base_url, model.name, version or ""])
+        run = _Run(known, append, ledger, tariff)
+        is_worth_it = self._is_forced or calls >= MOST_CALLS * _SHARE
+        ledger.start()
+        try:
+            async with asyncio.timeout(ledger.seconds_left()) as deadline:
+                room = self._room(model)
+                async with room.lock:
+                    await self._know(model, run, room, may_ask=is_worth_it and run.has_room(model))
+        except TimeoutError as error:
+            if deadline.expired():
+                raise BudgetExceeded("seconds", needed=0, left=0) from error
+            raise
+
+    async def _know(self, model: Probed, run: _Run, room: _Room, *, may_ask: bool) -> None:
+        """Have a model know its server: from the run's manifest, from what is kept, or by asking."""
+        told = run.told(model)
+        if not (told or may_ask or self._is_kept(model)):
+            return
+        version = await room.version(model)
+        if told and version in (None, told.get("version")):
+            model.learn(_facts_of(told))
+            return
+        key = _key(model, version)
         facts = self._kept().get(key)
         if facts is not None:
-            append(EndpointProbed(**_names(model, facts), is_known=True))
+            run.append(EndpointProbed(**_names(model, facts), is_known=True))
+        elif may_ask:
+            facts = await run.ask(model)
+            if facts is not None:
+                self._keep(key, facts)
+        if facts is not None:
             model.learn(facts)
-            return
-        price = tariff.of(model)
-        usd = 0.0 if price is None else price.worst(_MOST_TOKENS, _MOST_TOKENS)
-        each = Cost(calls=1, tokens=_MOST_TOKENS, usd=usd)
-        try:
-            reservation = ledger.reserve(each * MOST_CALLS)
-        except BudgetExceeded:
-            return
-        facts = ModelFacts(reachable=False, cost=ProbeCost(calls=MOST_CALLS, lost=MOST_CALLS))  # until it is known
-        try:
-            facts = await model.probe()
-        finally:
-            record = _record(model, facts, price, each)
-            usage = facts.cost.usage
-            tokens = usage.input_tokens + usage.output_tokens + record.lost_tokens
-            usd = (record.cost_usd or 0.0) + record.lost_usd
-            reservation.commit(Cost(calls=facts.cost.calls, tokens=tokens, usd=usd))
-            if facts.reachable or facts.cost.calls:  # else the run's own calls say what is wrong
-                append(record)
-        if facts.reachable:
-            self._keep(key, facts)
-            model.learn(facts)
+
+    def _room(self, model: Probed) -> _Room:
+        rooms = self._rooms.setdefault(asyncio.get_running_loop(), {})
+        return rooms.setdefault(_key(model, None), _Room())
+
+    def _is_kept(self, model: Probed) -> bool:
+        """Whether anything is known of a model at its address, in any version of the server."""
+        place = _key(model, None)
+        return any(key.startswith(place) for key in self._kept())
 
     def _kept(self) -> dict[str, ModelFacts]:
         """Return what is known, by endpoint, model and version."""
@@ -148,9 +158,70 @@ class Probing:
             draft.replace(self._path)
 
 
-def _is_affordable(ledger: Ledger) -> bool:
-    cap = ledger.calls_cap
-    return cap is None or cap >= MOST_CALLS * _SHARE
+@dataclass(slots=True)
+class _Room:
+    """Where one model's server is asked, by one run at a time."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _version: str | None = None
+    _good_until: float = 0.0
+
+    async def version(self, model: Probed) -> str | None:
+        """Return the server's version, asked for anew after a while."""
+        now = asyncio.get_running_loop().time()
+        if self._version is None or now >= self._good_until:
+            self._version, self._good_until = await model.version(), now + _VERSION_S
+        return self._version
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run that needs to know a server."""
+
+    known: Callable[[], Mapping[str, Json]]
+    append: Callable[[Record], object]
+    ledger: Ledger
+    tariff: Tariff
+
+    def told(self, model: Probed) -> Mapping[str, Json]:
+        """Return what the run's manifest says of the server at this address, {} where that is nothing of use."""
+        told: Mapping[str, Json] = self.known().get(model.name) or {}
+        return told if told.get("reachable") and told.get("base_url") == model.base_url else {}
+
+    def has_room(self, model: Probed) -> bool:
+        """Whether asking takes no more than a tenth of any cap."""
+        worst = _cost_of(WORST, self.tariff.of(model))
+        caps = [(getattr(worst, unit), self.ledger.cap(unit)) for unit in UNITS]
+        return all(cap is None or most * _SHARE <= cap for most, cap in caps)
+
+    async def ask(self, model: Probed) -> ModelFacts | None:
+        """Return what the server does, None where it cannot be reached; however this ends, what was sent is booked."""
+        price = self.tariff.of(model)
+        try:
+            reservation = self.ledger.reserve(_cost_of(WORST, price))
+        except BudgetExceeded:
+            return None
+        tally, facts = Tally(), ModelFacts(reachable=False, problem="asking it was cut short")
+        try:
+            facts = await model.probe(tally)
+        finally:
+            reservation.commit(_cost_of(tally.cost, price))
+            if tally.cost.attempts:
+                self.append(_record(model, facts, tally.cost, price))
+        return facts if facts.reachable else None
+
+
+def _cost_of(cost: ProbeCost, price: Price | None) -> Cost:
+    """Return what asking took, or takes at most, as the ledger counts it."""
+    usage, lost = cost.usage, cost.lost
+    usd = 0.0 if price is None else price.cost(usage) + price.worst(lost.input_tokens, lost.output_tokens)
+    tokens = sum(one.input_tokens + one.output_tokens for one in (usage, lost))
+    return Cost(calls=cost.calls, tokens=tokens, usd=usd)
+
+
+def _key(model: Probed, version: str | None) -> str:
+    """Return the name under which a server's facts are kept; without a version it begins those of all versions."""
+    return "\n".join([model.base_url, model.name, version or ""])
 
 
 def _facts_of(told: Json) -> ModelFacts:
@@ -162,9 +233,8 @@ def _names(model: Probed, facts: ModelFacts) -> dict[str, Any]:
     return {"model": model.name, "base_url": model.base_url, "facts": facts.as_dict()}
 
 
-def _record(model: Probed, facts: ModelFacts, price: Price | None, each: Cost) -> EndpointProbed:
-    cost = facts.cost
-    lost = each * cost.lost
+def _record(model: Probed, facts: ModelFacts, cost: ProbeCost, price: Price | None) -> EndpointProbed:
+    lost = cost.lost
     return EndpointProbed(
         **_names(model, facts),
         is_known=False,
@@ -175,6 +245,6 @@ def _record(model: Probed, facts: ModelFacts, price: Price | None, each: Cost) -
         output_tokens=cost.usage.output_tokens,
         estimated=cost.usage.estimated,
         cost_usd=None if price is None else price.cost(cost.usage),
-        lost_tokens=lost.tokens,
-        lost_usd=lost.usd,
+        lost_tokens=lost.input_tokens + lost.output_tokens,
+        lost_usd=0.0 if price is None else price.worst(lost.input_tokens, lost.output_tokens),
     )

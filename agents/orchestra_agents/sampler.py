@@ -9,14 +9,14 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from orchestra_agents.booking import Retries, Tried, takes_several, worst_cost
-from orchestra_agents.errors import BudgetExceeded, ModelError, ModelUnavailable
+from orchestra_agents.booking import Requests, Tried, takes_several, worst_cost
+from orchestra_agents.errors import BudgetExceeded, InputError, ModelError, ModelUnavailable
 from orchestra_agents.flags import Check
-from orchestra_agents.journal.records import Asked, CallFailed, Embedded, Sampled, SampleRecord
+from orchestra_agents.journal.records import Asked, CallFailed, Embedded, Record, Sampled, SampleRecord
 from orchestra_agents.journal.replay import ENDPOINTS, RunState
 from orchestra_agents.journal.sqlite import RunJournal, text_key
 from orchestra_agents.ledger import Cost, Ledger, Reservation
-from orchestra_agents.limit import CallLimit
+from orchestra_agents.limit import CallLimit, Slots
 from orchestra_agents.models.contract import (
     Completion,
     Model,
@@ -29,7 +29,8 @@ from orchestra_agents.models.embeddings import Embedder
 from orchestra_agents.payment import Tariff
 from orchestra_agents.prices import FREE, Price
 from orchestra_agents.probing import Probing
-from orchestra_agents.working_time import WorkClock, waiting
+from orchestra_agents.shared_work import SharedWork
+from orchestra_agents.working_time import WorkClock, calling, waiting
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -100,6 +101,7 @@ class Sampler:
         self._journal, self._ledger, self._limit, self._tariff = journal, ledger, limit, tariff
         self._probing = probing
         self._ready: set[int] = set()
+        self._finding_out = SharedWork()
         self._expected = 0.0
         self._tell: list[Callable[[], None]] = []
 
@@ -148,9 +150,8 @@ class Sampler:
             several = _first_row(missing) if takes_several(model) else missing[:1]
             settings = replace(sampling, index=several[0].index)
             completions, taken = await self._sampled(model, prompt, settings, several)
-            for one, completion in zip(several, completions, strict=False):  # where n is ignored, they are fewer
-                samples[one.index] = self._keep(one, completion, red_flag(completion), taken)
-                taken = replace(taken, lost=Cost())
+            for one, sample in zip(several, self._keep(several, completions, red_flag, taken), strict=False):
+                samples[one.index] = sample
             missing = missing[len(completions) :]
         return [samples[index] for index in sorted(samples)]
 
@@ -159,27 +160,33 @@ class Sampler:
     ) -> tuple[list[Completion], _Taken]:
         """Return completions for `samples`, the first of them at least, and what they took together."""
         if self._probing is not None and id(model) not in self._ready:
-            await self.in_time(self._find_out(model, self._probing))
+            await self._find_out(model, self._probing)
         price = self._tariff.of(model)
         worst = worst_cost(prompt, sampling, price, samples=len(samples))
-        call = _Call(samples, price, await self._turn(worst))
         sample = model.sample if len(samples) == 1 else model.sample_at_once  # type: ignore[attr-defined]  # optional
-        return await self._ask(
-            call,
-            lambda: sample(prompt, sampling, len(samples)),
-            lambda made: [(one.calls, one.usage) for one in made],
-        )
+        with calling():
+            return await self._ask(
+                _Call(samples, price, await self._turn(worst)),
+                lambda: sample(prompt, sampling, len(samples)),
+                lambda made: [(one.calls, one.usage) for one in made],
+            )
 
     async def _find_out(self, model: Model, probing: Probing) -> None:
-        """Have a model know its server before its first call."""
-        await probing.ready(
-            model,
-            known=lambda: self.state.manifest.get(ENDPOINTS, {}),
-            append=self._journal.append,
-            ledger=self._ledger,
-            tariff=self._tariff,
-            calls=self._expected,
-        )
+        """Have a model know its server before its first call: work of the run, for which a subtask only waits."""
+
+        async def find_out() -> None:
+            await probing.ready(
+                model,
+                known=lambda: self.state.manifest.get(ENDPOINTS, {}),
+                append=self._journal.append,
+                ledger=self._ledger,
+                tariff=self._tariff,
+                calls=self._expected,
+            )
+
+        with calling():
+            async with waiting():
+                await self._finding_out.wait(id(model), find_out)
         self._ready.add(id(model))
 
     async def embed(self, node: str, texts: Sequence[str], embedder: Embedder) -> list[list[float]]:
@@ -244,7 +251,7 @@ class Sampler:
         """Wait for room in the budget, then for a slot; time that is up meanwhile ends the wait."""
         try:
             async with asyncio.timeout(self._ledger.seconds_left()) as deadline:
-                with waiting():
+                async with waiting():
                     reservation = await self._ledger.admit(worst)
                     try:
                         await self._limit.acquire()
@@ -267,12 +274,14 @@ class Sampler:
             make: Makes it.
             parts: For each completion of what it gives, the requests it took and its usage.
         """
+        slots = Slots(self._limit)
         try:
             if self._tell:
                 self._tell.pop()()
-            return await self._asked(call, make, parts)
+            with slots.lending():
+                return await self._asked(call, make, parts)
         finally:
-            self._limit.release()
+            slots.release()
             call.reservation.release()
 
     async def _asked(
@@ -281,24 +290,24 @@ class Sampler:
         worst, clock = call.reservation.worst, WorkClock()
         first, samples = dict(call.samples[0]), len(call.samples)
         self._journal.append(Asked(**first, samples=samples, worst_tokens=worst.tokens, worst_usd=worst.usd))
-        retries = Retries(self._ledger, worst)
+        requests = Requests(self._ledger, worst)
         try:
             async with asyncio.timeout(self._ledger.seconds_left()) as deadline:
-                with retries.counted(), clock.running():
+                with requests.heard(), clock.running(), calling():
                     made = await make()
-        except (ModelError, ModelUnavailable, BudgetExceeded) as error:
-            call.reservation.commit(self._fail(call, error.code, retries.tried(error)))
+        except (ModelError, ModelUnavailable, BudgetExceeded, InputError) as error:
+            call.reservation.commit(self._fail(call, error.code, requests.tried(error)))
             raise
         except (asyncio.CancelledError, TimeoutError) as error:
-            tried = retries.tried(error, open_=1)  # the server may finish it all the same
-            if tried.attempts > 1:  # else the record of its beginning says it all
+            tried = requests.tried(error, open_=1)  # the server may finish it all the same
+            if tried != Tried(1, 0, 1):  # else the record of its beginning says it all
                 self._fail(call, "cancelled", tried)
             call.reservation.commit(worst * (tried.calls + tried.unknown))
             if isinstance(error, TimeoutError) and deadline.expired():  # else somebody outside cancels: pass it on
                 raise BudgetExceeded("seconds", needed=0, left=0) from error
             raise
         finally:
-            retries.release()
+            requests.release()
         took = parts(made)
         lost = replace(worst, calls=0) * sum(max(0, calls - 1) for calls, _ in took)
         price = call.price or FREE
@@ -318,30 +327,41 @@ class Sampler:
         self._journal.append(CallFailed.model_validate({**first, "code": code, **counts}))
         return lost
 
-    def _keep(self, one: SampleRecord, completion: Completion, flag: str | None, taken: _Taken) -> Sample:
-        text, usage = completion.text.encode("utf-8", "replace").decode(), completion.usage
-        self._journal.append(
-            Sampled(
-                **dict(one),
-                text=text_key(text),
-                finish_reason=completion.finish_reason,
-                flag=flag,
-                opaque=completion.opaque,
-                input_tokens=usage.input_tokens,
-                output_tokens=usage.output_tokens,
-                cached_tokens=usage.cached_tokens,
-                reasoning_tokens=usage.reasoning_tokens,
-                estimated=usage.estimated,
-                cost_usd=taken.cost(usage),
-                attempts=completion.attempts,
-                calls=completion.calls,
-                lost_tokens=taken.lost.tokens,
-                lost_usd=taken.lost.usd,
-                seconds=round(taken.seconds, 6),
-            ),
-            text=text,
-        )
-        return Sample(text, flag, completion.opaque)
+    def _keep(
+        self, several: Sequence[SampleRecord], completions: Sequence[Completion], red_flag: Check, taken: _Taken
+    ) -> list[Sample]:
+        """Record what a call gave, all of it or nothing; where n is ignored, it is fewer than were asked for."""
+        kept: list[Sample] = []
+        records: list[tuple[Record, str | None]] = []
+        for one, completion in zip(several, completions, strict=False):
+            flag, text = red_flag(completion), completion.text.encode("utf-8", "replace").decode()
+            records.append((_sampled(one, completion, flag, text, taken), text))
+            kept.append(Sample(text, flag, completion.opaque))
+            taken = replace(taken, lost=Cost())
+        self._journal.append_all(records)
+        return kept
+
+
+def _sampled(one: SampleRecord, completion: Completion, flag: str | None, text: str, taken: _Taken) -> Sampled:
+    usage = completion.usage
+    return Sampled(
+        **dict(one),
+        text=text_key(text),
+        finish_reason=completion.finish_reason,
+        flag=flag,
+        opaque=completion.opaque,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_tokens=usage.cached_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        estimated=usage.estimated,
+        cost_usd=taken.cost(usage),
+        attempts=completion.attempts,
+        calls=completion.calls,
+        lost_tokens=taken.lost.tokens,
+        lost_usd=taken.lost.usd,
+        seconds=round(taken.seconds, 6),
+    )
 
 
 def _first_row(samples: Sequence[SampleRecord]) -> list[SampleRecord]:

@@ -1,17 +1,19 @@
-"""Time spent working: a clock that stands still while a call waits for its turn or for a server to take it."""
+"""Time spent working: a clock that stands still while calls wait for their turn or for a server to take them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
+
+from orchestra_agents.limit import held_slots
 
 _running: ContextVar[tuple[WorkClock, ...]] = ContextVar("running_work_clocks", default=())
 
 
 class WorkClock:
-    """Counts the seconds of what runs within it, without those in which any of its calls waited.
+    """Counts the seconds of what runs within it, without those in which all its calls that were under way waited.
 
     Args:
         limit: A time limit to hold still meanwhile, too; it is to be rescheduled by `expire_after` alone.
@@ -22,8 +24,8 @@ class WorkClock:
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         self._waited = 0.0
-        self._waits = 0
-        self._wait_began = 0.0
+        self._calls = self._waits = 0
+        self._wait_began: float | None = None
         self._due: float | None = None
         """When the limit expires, by this clock."""
 
@@ -39,42 +41,62 @@ class WorkClock:
     def seconds(self) -> float:
         """Return the seconds since the clock was made, waits left out."""
         now = self._loop.time()
-        return now - self._started - self._waited - (now - self._wait_began if self._waits else 0.0)
+        return now - self._started - self._waited - (0.0 if self._wait_began is None else now - self._wait_began)
 
     def expire_after(self, seconds: float) -> None:
         """Let the limit expire after so many seconds of work from now on."""
         self._due = self.seconds() + seconds
         self._reschedule()
 
-    def pause(self) -> None:
-        """A call begins to wait."""
-        if not self._waits:
-            self._wait_began = self._loop.time()
-        self._waits += 1
-        self._reschedule()
-
-    def resume(self) -> None:
-        """A call waits no longer."""
-        self._waits -= 1
-        if not self._waits:
-            self._waited += self._loop.time() - self._wait_began
+    def count(self, *, calls: int = 0, waits: int = 0) -> None:
+        """A call begins (1) or ends (-1), or begins to wait or waits no longer."""
+        self._calls += calls
+        self._waits += waits
+        is_still = self._waits > 0 and self._waits >= self._calls
+        if is_still == (self._wait_began is not None):
+            return
+        now = self._loop.time()
+        if is_still:
+            self._wait_began = now
+        elif self._wait_began is not None:
+            self._waited += now - self._wait_began
+            self._wait_began = None
         self._reschedule()
 
     def _reschedule(self) -> None:
         if self._limit is None or self._due is None:
             return
+        due = None if self._wait_began is not None else self._started + self._waited + self._due
         with suppress(RuntimeError):  # the limit is over: it expired, or a call within outlived it
-            self._limit.reschedule(None if self._waits else self._started + self._waited + self._due)
+            self._limit.reschedule(due)
 
 
 @contextmanager
-def waiting() -> Iterator[None]:
-    """Hold the clocks still that run in this context."""
+def calling() -> Iterator[None]:
+    """Count what happens within as a call of the clocks that run in this context: it works, but where it waits."""
     clocks = _running.get()
     for clock in clocks:
-        clock.pause()
+        clock.count(calls=1)
     try:
         yield
     finally:
         for clock in clocks:
-            clock.resume()
+            clock.count(calls=-1)
+
+
+@asynccontextmanager
+async def waiting() -> AsyncIterator[None]:
+    """Wait within: for the clocks that run in this context it is no work, and a slot that is held here is lent."""
+    clocks, slots = _running.get(), held_slots.get()
+    for clock in clocks:
+        clock.count(waits=1)
+    try:
+        if slots is None:
+            yield
+        else:
+            slots.lend()
+            yield
+            await slots.take_back()
+    finally:
+        for clock in clocks:
+            clock.count(waits=-1)

@@ -62,7 +62,8 @@ class Row:
         """Return what it costs in US dollars, None where the price is not known."""
         if price is None:
             return None
-        return price.cost(TokenUsage(input_tokens=round(self.input_tokens), output_tokens=round(self.output_tokens)))
+        tokens = TokenUsage(input_tokens=round(self.input_tokens), output_tokens=round(self.output_tokens))
+        return price.cost(tokens, requests=self.calls)
 
     @property
     def low(self) -> float:

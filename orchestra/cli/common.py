@@ -43,13 +43,20 @@ TokensOption = Annotated[int | None, typer.Option("--budget-tokens", help="Most 
 UsdOption = Annotated[float | None, typer.Option("--budget-usd", help="Most US dollars.")]
 SecondsOption = Annotated[float | None, typer.Option("--budget-seconds", help="No call starts later than this.")]
 
+_AGAIN = "not kept, give it again to resume"
 RpmOption = Annotated[
-    float | None, typer.Option("--rpm", help="Requests a minute that each served model may be asked.")
+    float | None,
+    typer.Option("--rpm", help=f"Requests a minute that each served model may be asked; {_AGAIN}."),
 ]
-TpmOption = Annotated[float | None, typer.Option("--tpm", help="Tokens a minute that each served model may take.")]
-PricesOption = Annotated[Path | None, typer.Option("--prices", help="File of prices, on top of the list that ships.")]
+TpmOption = Annotated[
+    float | None, typer.Option("--tpm", help=f"Tokens a minute that each served model may take; {_AGAIN}.")
+]
+PricesOption = Annotated[
+    Path | None, typer.Option("--prices", help=f"File of prices, on top of the list that ships; {_AGAIN}.")
+]
 UnpricedOption = Annotated[
-    bool, typer.Option("--allow-unpriced", help="Ask models whose price is not known; their cost is null.")
+    bool,
+    typer.Option("--allow-unpriced", help=f"Ask models whose price is not known, their cost being null; {_AGAIN}."),
 ]
 ProbeOption = Annotated[
     bool | None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -17,7 +18,16 @@ from rich.text import Text
 
 from orchestra.budget.profile import Profile
 from orchestra.choices import Choices
-from orchestra.cli.common import BaseUrlOption, ContextOption, DecomposerOption, JsonOption, ModelOption, print_json
+from orchestra.cli.common import (
+    BaseUrlOption,
+    ContextOption,
+    DecomposerOption,
+    JsonOption,
+    ModelOption,
+    PricesOption,
+    UnpricedOption,
+    print_json,
+)
 from orchestra.decomposition import decompose
 from orchestra.designing import forecast_of
 from orchestra.panel import parse_models, price_of
@@ -57,6 +67,8 @@ def plan_command(
     roles: RolesOption = None,
     profile: ProfileOption = None,
     base_url: BaseUrlOption = None,
+    prices: PricesOption = None,
+    allow_unpriced: UnpricedOption = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the plan to this file; `run` executes exactly it.")
     ] = None,
@@ -67,10 +79,10 @@ def plan_command(
     asked = {"topology": topology, "team": team, "k": k}
     plan = planned(task, model, asked, decomposer=decomposer, context=context or (), roles=roles, profile=profile)
     plan = replace(plan, base_url=base_url or plan.base_url)
-    graph = plan.task
+    known, graph = Prices.shipped() if prices is None else Prices.load(prices), plan.task
     if isinstance(graph, str):
         try:
-            graph = asyncio.run(_decomposed(plan))
+            graph = asyncio.run(_decomposed(plan, known, allow_unpriced=allow_unpriced))
         except ModelError as error:
             if json_:
                 print_json({"status": "failed", "error": {"code": error.code, "message": str(error)}})
@@ -82,7 +94,7 @@ def plan_command(
         "route": made.route_dict(),
         "decision": made.decision_dict(),
         "graph": graph.to_dict(),
-        "forecast": forecast.as_dict(price_of(plan.model, Prices.shipped())),
+        "forecast": forecast.as_dict(price_of(plan.model, known, plan.base_url, os.environ)),
     }
     if out is not None:
         _write(out, replace(plan, task=graph, context="", decomposer=None).to_dict() | document)
@@ -153,9 +165,12 @@ def parse_k(text: str) -> int:
     return int(text)
 
 
-async def _decomposed(plan: Plan) -> TaskGraph:
+async def _decomposed(plan: Plan, prices: Prices, *, allow_unpriced: bool) -> TaskGraph:
     with tempfile.TemporaryDirectory(prefix="orchestra-") as folder:
-        async with Session(base_url=plan.base_url, journal=Path(folder) / "journal.db") as session:
+        journal = Path(folder) / "journal.db"
+        async with Session(
+            base_url=plan.base_url, journal=journal, prices=prices, allow_unpriced=allow_unpriced
+        ) as session:
             made = await decompose(
                 str(plan.task),
                 model=plan.model,

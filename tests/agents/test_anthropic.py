@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from orchestra_agents.errors import (
     RateLimited,
     ServerError,
 )
+from orchestra_agents.models import inquiry
 from orchestra_agents.models._anthropic_schema import sendable
 from orchestra_agents.models._anthropic_wire import LEAST_CACHED, body_of, completion_of
 from orchestra_agents.models._fan_out import singles
@@ -523,6 +525,57 @@ async def test_probe_says_why_it_reached_nothing() -> None:
         assert "invalid x-api-key" in facts.problem
     async with served(dialect=Dialect(has_schema=False)) as (model, _):
         assert (await model.probe()).json_schema is False
+
+
+@pytest.mark.parametrize(
+    ("replies", "attempts", "calls", "is_lost"),
+    [
+        ([], 2, 2, False),
+        ([Reply(body={"content": "bogus"})], 3, 3, True),  # answered, perhaps billed, of no use
+        ([Reply(breaks=True)], 3, 3, True),  # nobody knows whether it was served
+        ([refusing(500, "api_error")], 3, 2, False),
+        ([refusing(401, "authentication_error")], 1, 0, False),
+        ([says("x"), refusing(400, "invalid_request_error")], 2, 1, False),
+    ],
+)
+async def test_probe_counts_what_it_sends(
+    monkeypatch: pytest.MonkeyPatch, replies: list[Reply], attempts: int, calls: int, is_lost: bool
+) -> None:
+    """Every request is an attempt; those that were answered 2xx, or may have been, are calls."""
+    monkeypatch.setattr(inquiry, "_PATIENCE", replace(FAST, attempts=2))
+    left = list(replies)
+
+    def handle(request: Request) -> Reply:
+        return left.pop(0) if left and request.method == "POST" else answering(request)
+
+    async with served(default=handle) as (model, server):
+        tally = inquiry.Tally()
+        facts = await model.probe(tally)
+        assert facts.cost == tally.cost
+        posts = sum(request.method == "POST" for request in server.requests)
+        assert (tally.cost.attempts, tally.cost.calls) == (attempts, calls)
+        assert posts == attempts
+        assert (tally.cost.lost.output_tokens > 0) == is_lost
+
+
+async def test_probe_cut_short_counts_what_was_sent() -> None:
+    """Whoever ends a probe knows that one request was answered, and that another may be."""
+    is_asked = asyncio.Event()
+
+    def handle(request: Request) -> Reply:
+        if request.method == "POST" and "output_config" in request.body:
+            is_asked.set()
+            return Reply(body={}, waits_for=asyncio.Event())
+        return answering(request)
+
+    async with served(default=handle) as (model, _):
+        tally = inquiry.Tally()
+        probing = asyncio.create_task(model.probe(tally))
+        await is_asked.wait()
+        probing.cancel()
+        await asyncio.wait([probing])
+        assert (tally.cost.attempts, tally.cost.calls, tally.cost.samples) == (2, 2, 1)
+        assert (tally.cost.usage.input_tokens, tally.cost.lost.output_tokens) == (7, inquiry.LONG)
 
 
 async def test_closed_model_refuses() -> None:

@@ -29,6 +29,7 @@ from orchestra_agents.journal.records import Asked, CallFailed, Record, Sampled
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import Journal
 from orchestra_agents.ledger import Budget, Cost, Ledger
+from orchestra_agents.limit import CallLimit
 from orchestra_agents.microagent import Decision, Microagent, Question
 from orchestra_agents.models.contract import (
     Completion,
@@ -137,7 +138,7 @@ def desk(
         state = RunState.of(run.entries())
         run.listen(state.apply)
         ledger = Ledger(budget, state.usage.as_cost())
-        limit = asyncio.Semaphore(slots)
+        limit = CallLimit(slots)
         sampler = Sampler(models, journal=run, state=state, ledger=ledger, limit=limit, tariff=TARIFF)
         yield Desk(sampler, state, ledger, journal, run_id)
 

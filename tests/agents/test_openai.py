@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra_agents.errors import InputError, InvalidRequest, ModelError, ServerError
+from orchestra_agents.models import inquiry
 from orchestra_agents.models._wire import completions_of, request_of
 from orchestra_agents.models.contract import Message, ModelFacts, Prompt, Sampling, TokenLogprob, Truth
 from orchestra_agents.models.openai import Dialect, OpenAIModel
+from orchestra_agents.models.throttle import Throttle
 from orchestra_agents.models.transport import Retry, Transport
 from tests.agents.fake_openai import FakeServer, Handler, Reply, Request, answering, chat, failing, fake_server
 
@@ -412,9 +415,178 @@ async def test_probe_says_why_it_reached_nothing() -> None:
         assert "wrong key" in facts.problem
 
 
+def thinking(request: Request) -> Reply:
+    """A model that says nothing within 500 tokens, and obeys schemas."""
+    if request.method == "GET":
+        return failing(404)
+    limit, count = request.body["max_tokens"], request.body.get("n", 1)
+    if limit > 500:
+        return answering(request)
+    return chat(*[""] * count, finish_reason="length", usage={"prompt_tokens": 7, "completion_tokens": limit * count})
+
+
+async def test_probe_leaves_a_model_time_to_think() -> None:
+    """What is thought before the answer does not hide that schemas are obeyed; no words are no repetition."""
+    async with served(default=thinking) as (model, _):
+        facts = await model.probe()
+        assert (facts.json_schema, facts.seed, facts.n) == (True, None, True)
+
+
+@pytest.mark.parametrize(
+    ("reply", "json_schema"),
+    [
+        (chat("", finish_reason="length"), None),
+        (chat('{"side": "le', finish_reason=None), None),
+        (chat("Well,", usage={"prompt_tokens": 7, "completion_tokens": 1024}), None),
+        (chat("", finish_reason="content_filter"), None),
+        (chat('{"side": "up"}'), False),
+        (chat("left"), False),
+        (chat('{"side": "left"}', finish_reason=None), True),
+    ],
+)
+async def test_reply_that_was_cut_tells_nothing_of_schemas(reply: Reply, json_schema: bool | None) -> None:
+    """Schemas are then unknown, and go on being sent; they are left out where a whole reply disobeyed."""
+
+    def handle(request: Request) -> Reply:
+        return reply if request.method == "POST" and "response_format" in request.body else answering(request)
+
+    async with served(default=handle) as (model, server):
+        facts = await model.probe()
+        assert facts.json_schema is json_schema
+        model.learn(facts)
+        await model.sample(CHAT, Sampling(schema=SCHEMA))
+        assert ("response_format" in server.requests[-1].body) == (json_schema is not False)
+
+
+@pytest.mark.parametrize(
+    ("replies", "attempts", "calls", "is_lost"),
+    [
+        ([], 3, 3, False),
+        ([Reply(body={"choices": []})], 4, 4, True),  # answered, perhaps billed, of no use
+        ([Reply(body=b"?")], 4, 4, True),
+        ([Reply(breaks=True)], 4, 4, True),  # nobody knows whether it was served
+        ([failing(500)], 4, 3, False),
+        ([failing(400)], 4, 3, False),  # without `n` it is taken
+        ([failing(401)], 1, 0, False),
+    ],
+)
+async def test_probe_counts_what_it_sends(
+    monkeypatch: pytest.MonkeyPatch, replies: list[Reply], attempts: int, calls: int, is_lost: bool
+) -> None:
+    """Every request is an attempt; those that were answered 2xx, or may have been, are calls."""
+    monkeypatch.setattr(inquiry, "_PATIENCE", replace(FAST, attempts=2))
+    async with served(*replies) as (model, server):
+        tally = inquiry.Tally()
+        facts = await model.probe(tally)
+        assert facts.cost == tally.cost
+        posts = sum(request.method == "POST" for request in server.requests)
+        assert (tally.cost.attempts, tally.cost.calls) == (attempts, calls)
+        assert posts == attempts
+        assert (tally.cost.lost.output_tokens > 0) == is_lost
+
+
+async def test_probe_never_takes_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However badly a server behaves, calls and tokens stay within what was set aside for them."""
+    monkeypatch.setattr(inquiry, "_PATIENCE", replace(FAST, attempts=2))
+    count = 0
+
+    def handle(request: Request) -> Reply:
+        nonlocal count
+        if request.method == "GET":
+            return failing(404)
+        schema = request.body.get("response_format", {}).get("json_schema", {}).get("schema", "")
+        words = json.dumps([request.body["messages"], schema])
+        assert len(words) + 64 <= inquiry.MOST_READ
+        count += 1
+        if count % 2:
+            return Reply(breaks=True)
+        return failing(400) if count < 8 or "logprobs" in request.body else chat("one two")
+
+    async with served(default=handle) as (model, _):
+        facts = await model.probe()
+        cost, worst = facts.cost, inquiry.WORST
+        assert (facts.reachable, facts.json_schema, cost.calls) == (True, None, inquiry.MOST_CALLS)
+        assert cost.lost.input_tokens + cost.usage.input_tokens <= worst.lost.input_tokens
+        assert cost.lost.output_tokens + cost.usage.output_tokens <= worst.lost.output_tokens
+
+
+async def test_probe_waits_for_its_turn() -> None:
+    """A probe takes a place among the requests in flight like any other request."""
+    held = asyncio.Event()
+    async with fake_server(replace(chat("x"), waits_for=held)) as server:
+        model = OpenAIModel("fake", name="vllm:fake", transport=Transport(server.url), throttle=Throttle(ceiling=1))
+        sampling = asyncio.create_task(model.sample(CHAT, Sampling()))
+        probing = asyncio.create_task(model.probe())
+        await asyncio.sleep(0.1)
+        assert len(server.requests) == 1
+        held.set()
+        await sampling
+        assert (await probing).reachable
+        await model.aclose()
+
+
+async def test_n_that_failed_is_not_learnt_again() -> None:
+    """Facts found earlier do not switch `n` on where counting has shown that it is ignored."""
+    async with served(default=lambda request: chat("a")) as (model, _):
+        await model.sample(CHAT, Sampling(), 2)
+        assert not model.uses_n
+        model.learn(ModelFacts(reachable=True, n=True))
+        assert not model.uses_n
+    async with served() as (model, _):
+        model.learn(ModelFacts(reachable=True, n=False))
+        assert not model.uses_n
+        model.learn(ModelFacts(reachable=True, n=True))
+        assert model.uses_n
+
+
 async def test_closed_model_refuses() -> None:
     """A closed model is a ModelError to sample."""
     async with served() as (model, _):
         await model.aclose()
         with pytest.raises(ModelError):
             await model.sample(CHAT, Sampling())
+
+
+async def test_a_refused_n_is_not_tried_again() -> None:
+    """A server that refuses n by an error is asked one by one from then on, in the same call already."""
+
+    def handle(request: Request) -> Reply:
+        return failing(400, "'n' must be at most 1") if "n" in request.body else answering(request)
+
+    async with served(default=handle) as (model, server):
+        assert len(await model.sample(CHAT, Sampling(), 3)) == 3
+        assert len(await model.sample(CHAT, Sampling(), 3)) == 3
+        assert ["n" in request.body for request in server.requests].count(True) == 1
+        assert not model.uses_n
+
+
+async def test_many_samples_take_several_requests() -> None:
+    """No request asks for more completions than servers commonly give."""
+    async with served() as (model, server):
+        assert len(await model.sample(CHAT, Sampling(), 40)) == 40
+        assert [request.body["n"] for request in server.requests] == [16, 16, 8]
+        assert len({request.body["seed"] for request in server.requests}) == 3
+
+
+async def test_a_refused_temperature_is_left_out() -> None:
+    """A model that takes only its own temperature is asked without one from then on."""
+
+    def handle(request: Request) -> Reply:
+        if "temperature" in request.body:
+            return failing(400, "Unsupported value: 'temperature' does not support 0.7 with this model.")
+        return answering(request)
+
+    async with served(default=handle) as (model, server):
+        first = await model.sample(CHAT, Sampling())
+        await model.sample(CHAT, Sampling())
+        assert [("temperature" in request.body) for request in server.requests] == [True, False, False]
+        assert first[0].attempts == 2
+
+
+def test_a_schema_that_is_not_sent_is_told_in_words() -> None:
+    """Where no schema is sent, a chat prompt tells it; where it is sent, and in raw text, nothing is added."""
+    told = body_of(CHAT, Sampling(schema=SCHEMA), Dialect(has_schema=False))["messages"][0]
+    assert told["role"] == "system"
+    assert SCHEMA in told["content"]
+    assert SCHEMA not in json.dumps(body_of(CHAT, Sampling(schema=SCHEMA), PLAIN)["messages"])
+    assert body_of(RAW, Sampling(schema=SCHEMA), Dialect(has_schema=False))["prompt"] == "Once upon"

@@ -94,7 +94,7 @@ outcomes = st.one_of(
         st.just(0),
         flag=st.sampled_from([None, None, "truncated"]),
         tokens=st.tuples(st.integers(0, 500), st.integers(0, 500)),
-        attempts=st.integers(0, 8),
+        attempts=st.integers(1, 8),
         cost_usd=st.integers(0, 8).map(lambda eighths: eighths / 8),
         estimated=st.booleans(),
     ),
@@ -160,6 +160,15 @@ def test_a_failed_call_that_is_asked_again(unknown: int, calls: int) -> None:
     """A failure that certainly cost nothing is attempts only; one of unknown outcome stays a call."""
     state = folded([asked(0), failed(0, attempts=8, unknown=unknown), asked(0), replied(0, attempts=2)])
     assert (state.usage.calls, state.usage.unknown, state.usage.attempts) == (calls, calls - 1, 10)
+
+
+def test_samples_of_one_request_close_it_once() -> None:
+    """Several samples of one request end that request alone, not single calls for them that a kill cut off."""
+    several = asked(0).model_copy(update={"samples": 3})
+    later = [replied(index, attempts=0).model_copy(update={"calls": 0}) for index in (1, 2)]
+    state = folded([asked(1), asked(2), LATER, several, replied(0), *later])
+    assert (state.usage.calls, state.usage.unknown, state.usage.samples) == (3, 2, 3)
+    assert state.usage.paid.lost_tokens == 2 * WORST
 
 
 def test_recorded_replies_are_found_by_identity() -> None:

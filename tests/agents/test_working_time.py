@@ -14,7 +14,7 @@ from orchestra.testing import run_virtual
 from orchestra_agents.errors import RateLimited
 from orchestra_agents.models.retry import Retry
 from orchestra_agents.models.throttle import Rate, Throttle
-from orchestra_agents.working_time import WorkClock, waiting
+from orchestra_agents.working_time import WorkClock, calling, waiting
 
 
 def now() -> float:
@@ -24,7 +24,7 @@ def now() -> float:
 
 async def wait(seconds: float) -> None:
     """Wait, as a call for its turn."""
-    with waiting():
+    async with waiting():
         await asyncio.sleep(seconds)
 
 
@@ -37,7 +37,7 @@ def test_clock_counts_what_is_not_waited() -> None:
         with clock.running():
             await asyncio.sleep(2)
             assert clock.seconds() == 2
-            with waiting():
+            async with waiting():
                 await asyncio.sleep(10)
                 assert clock.seconds() == 2
             assert clock.seconds() == 2
@@ -47,21 +47,35 @@ def test_clock_counts_what_is_not_waited() -> None:
     run_virtual(main())
 
 
-def test_waiting_without_a_clock_does_nothing() -> None:
-    """Calls that no clock runs for may wait all the same, also outside of any loop."""
-    with waiting(), waiting():
+async def test_waiting_without_a_clock_does_nothing() -> None:
+    """Calls that no clock runs for may wait all the same."""
+    async with waiting(), waiting():
         pass
 
-    async def main() -> None:
-        clock = WorkClock()
-        await wait(3)
-        assert clock.seconds() == 3
-        with clock.running():
-            pass
-        await wait(3)
-        assert clock.seconds() == 6
 
-    run_virtual(main())
+def test_time_passes_while_any_call_works() -> None:
+    """One call that waits holds nothing still as long as another one of the same clock works."""
+
+    async def main() -> tuple[float, float]:
+        loop = asyncio.get_running_loop()
+        clock = WorkClock()
+
+        async def waits() -> None:
+            with calling():
+                async with waiting():
+                    await asyncio.sleep(5)
+
+        async def works() -> None:
+            with calling():
+                await asyncio.sleep(2)
+
+        with clock.running():
+            async with asyncio.TaskGroup() as group:
+                group.create_task(waits())
+                group.create_task(works())
+        return clock.seconds(), loop.time()
+
+    assert run_virtual(main()) == (2.0, 5.0)
 
 
 def test_nested_waits_count_once() -> None:
@@ -70,7 +84,7 @@ def test_nested_waits_count_once() -> None:
     async def main() -> None:
         clock = WorkClock()
         with clock.running():
-            with waiting():
+            async with waiting():
                 await wait(2)
                 await asyncio.sleep(3)
                 await wait(2)
@@ -270,7 +284,7 @@ def test_wait_that_fails_is_over(error: BaseException) -> None:
     """After a wait that ends in an exception the clock goes on, and the limit counts again."""
 
     async def fail() -> None:
-        with waiting():
+        async with waiting():
             await asyncio.sleep(10)
             raise error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 
 import orchestra
 from orchestra.testing import Scripted
+from orchestra_agents.errors import BudgetExceeded
+from orchestra_agents.ledger import Cost
 from orchestra_agents.models.contract import Completion, Prompt, Sampling, TokenUsage
 from orchestra_agents.models.openai import OpenAIModel
 from orchestra_agents.models.transport import Transport
-from orchestra_agents.prices import Price, Prices
-from tests.agents.fake_openai import FakeServer, Reply, Request, answering, fake_server
+from orchestra_agents.prices import FREE, Price, Prices, Tier
+from tests.agents.fake_openai import FakeServer, Reply, Request, answering, chat, fake_server
 from tests.orchestra.conftest import Call
 
 PRICED = "openai:gpt-4.1-mini"
@@ -153,6 +156,153 @@ async def test_an_unknown_price_makes_the_cost_null_where_it_is_allowed(tmp_path
     assert (result.status, result.usage.as_dict()["cost_usd"]) == ("ok", None)
 
 
+@pytest.mark.parametrize("caps", [{}, {"usd": 1000.0}, {"calls": 100_000}])
+@pytest.mark.parametrize("price", [None, Price(input=1000, output=2000)])
+async def test_a_price_of_the_user_s_holds_for_simulated_chains(
+    caps: dict[str, Any], price: Price | None, tmp_path: Path
+) -> None:
+    """What was asked of a simulated model is billed as the user says, with a cap and without; by itself it is free."""
+    prices = Prices(models={} if price is None else {"simulated:*": price}, dated="2026-11-25")
+    async with orchestra.Session(model="simulated:p=0.99,seed=7", prices=prices, journal=tmp_path / "j.db") as session:
+        result = await orchestra.drive("hanoi:disks=3", session=session, k=2, budget=orchestra.Budget(**caps))
+    took = usage(result.usage.input_tokens, result.usage.output_tokens)
+    assert result.status == "ok"
+    assert result.usage.cost_usd == pytest.approx((price or FREE).cost(took))
+    assert (price is None) == (result.usage.cost_usd == 0)
+
+
+@pytest.mark.parametrize("how", ["run", "drive"])
+async def test_votes_of_one_request_cost_what_its_length_says(how: str, tmp_path: Path) -> None:
+    """All completions of a request are priced by the input that it had, though only the first of them carries it."""
+    price = Price(input=1000, output=1000, tiers=(Tier(above=500, input=5000, output=9000),))
+
+    def reply(request: Request) -> Reply:
+        if request.method == "GET":
+            return answering(request)
+        told = {"prompt_tokens": 600, "completion_tokens": 10 * request.body.get("n", 1)}
+        text = '{"answer": 1}' if how == "run" else "1"
+        return chat(*[text] * request.body.get("n", 1), usage=told)
+
+    async with fake_server(default=reply) as server:
+        model = OpenAIModel("gpt-4.1-mini", name=PRICED, transport=Transport(server.url))
+        prices = Prices(models={PRICED: price}, dated="2026-11-25")
+        async with orchestra.Session(model=model, journal=tmp_path / "j.db", prices=prices, probe=False) as session:
+            if how == "drive":
+                result: Any = await orchestra.drive(_Count(), session=session, k=3, steps=1)
+            else:
+                one = {"id": "q", "description": "Which?", "answer": "number"}
+                plan = orchestra.plan(orchestra.TaskGraph([one]), choices=orchestra.Choices(k=3, max_tokens=16))
+                result = await orchestra.run(plan, session=session)
+        await model.aclose()
+        posts = [request.body for request in server.requests if request.method == "POST"]
+    samples = sum(body.get("n", 1) for body in posts)
+    assert max(body.get("n", 1) for body in posts) > 1
+    assert result.usage.cost_usd == pytest.approx((len(posts) * 600 * 5000 + samples * 10 * 9000) / 1e6)
+
+
+EMBEDDER = "openai:embedder"
+MEDOID = [{"id": "q", "description": "Say something.", "answer": "text", "select": "medoid", "samples": 3}]
+
+
+def embedding(request: Request) -> Reply:
+    """Vectors that tell a thousand tokens a request."""
+    rows = [{"index": place, "embedding": [1.0, float(place)]} for place in range(len(request.body["input"]))]
+    return Reply(body={"data": rows, "usage": {"prompt_tokens": 1000}})
+
+
+@pytest.mark.parametrize("caps", [{}, {"usd": 5.0}])
+async def test_an_embedder_without_a_price_is_refused(caps: dict[str, Any], tmp_path: Path) -> None:
+    """As a model is, by name and before anything is written; a listed one is not."""
+    environ = {"OPENAI_BASE_URL": "https://models.example/v1"}
+    for name, problem in (("openai:nobody-knows", "openai:nobody-knows"), ("openai:text-embedding-3-small", None)):
+        choices = orchestra.Choices(topology="parallel", embedding=name)
+        plan = orchestra.plan(orchestra.TaskGraph(MEDOID), choices=choices, budget=orchestra.Budget(**caps))
+        path = tmp_path / f"{name.partition(':')[2]}.db"
+        async with orchestra.Session(model="simulated:p=0.9", journal=path, environ=environ) as session:
+            if problem is None:
+                panel = session.panel(None)
+                session.check_prices(plan.budget, panel, session.embedder(name, panel))
+                continue
+            with pytest.raises(orchestra.InputError, match=f"the price of {problem} is not known"):
+                await orchestra.run(plan, session=session)
+            assert session.is_new
+        async with orchestra.Session(
+            model="simulated:p=0.9", journal=path, environ=environ, allow_unpriced=True
+        ) as session:
+            panel = session.panel(None)
+            session.check_prices(plan.budget, panel, session.embedder(name, panel))
+
+
+@pytest.mark.parametrize(("cap", "status"), [(None, "ok"), (5.0, "ok"), (0.01, "budget")])
+async def test_embeddings_are_paid_within_the_cap(cap: float | None, status: str, tmp_path: Path) -> None:
+    """They cost their input, and are not asked for where that could pass the cap."""
+    model = Scripted(["one thing", "another thing", "a third thing"])
+    prices = Prices(models={EMBEDDER: Price(input=400.0, output=0)}, dated="2026-11-25")
+    choices = orchestra.Choices(topology="parallel", embedding=EMBEDDER, max_tokens=16)
+    async with fake_server(default=embedding) as server:
+        plan = orchestra.plan(orchestra.TaskGraph(MEDOID), choices=choices, budget=orchestra.Budget(usd=cap))
+        async with orchestra.Session(
+            model=model, journal=tmp_path / "j.db", prices=prices, environ={"OPENAI_BASE_URL": server.url}
+        ) as session:
+            result = await orchestra.run(plan, session=session)
+    assert result.status == status
+    assert len(server.requests) == (status == "ok")
+    assert result.usage.cost_usd == pytest.approx(0.4 * len(server.requests))
+
+
+SUBTASK = {"id": "a", "description": "Say ok.", "answer": "text", "choices": [], "depends_on": [], "coupling": "none"}
+PROPOSAL = json.dumps({"answer": {"subtasks": [{**SUBTASK, "estimated_tokens": 5}]}})
+"""What a decomposer may say."""
+
+
+async def test_a_decomposer_without_a_price_is_refused() -> None:
+    """Before it is asked; who is not asked needs no price, and a graph of the user's own costs nothing."""
+    environ = {"OPENAI_BASE_URL": "https://models.example/v1"}
+    async with orchestra.Session(environ=environ) as session:
+        with pytest.raises(orchestra.InputError, match="model: the price of openai:nobody-knows is not known"):
+            await orchestra.decompose("Do it", model="openai:nobody-knows", session=session)
+        assert session.is_new
+        model = Scripted([PROPOSAL])
+        roles: dict[str, Any] = {"worker": "openai:nobody-knows", "decomposer": model}
+        assert len((await orchestra.decompose("Do it", model=roles, session=session)).graph) == 1
+        own = await orchestra.decompose(
+            "Do it", model="openai:nobody-knows", session=session, decomposer=lambda text: graph(2)
+        )
+    assert (len(model.asked), len(own.graph)) == (1, 2)
+
+
+async def test_a_decomposition_keeps_the_session_s_cap() -> None:
+    """What it takes counts against the session's budget, and it is not asked where it could pass that."""
+    model = Scripted([Completion(text=PROPOSAL, usage=usage(100, 50))], name=PRICED)
+    for cap, asked in ((0.001, 0), (100.0, 1)):
+        async with orchestra.Session(model=model, prices=PRICES, budget=orchestra.Budget(usd=cap)) as session:
+            if asked:
+                await orchestra.decompose("Do it", session=session)
+                ledger = session.ledger(orchestra.Budget(), Cost())
+                with pytest.raises(BudgetExceeded):
+                    ledger.reserve(Cost(usd=cap))
+                ledger.reserve(Cost(usd=cap - PRICE.cost(usage(100, 50)) - 1e-9))
+            else:
+                with pytest.raises(BudgetExceeded, match="usd"):
+                    await orchestra.decompose("Do it", session=session)
+            assert len(model.asked) == asked
+    unpriced = Scripted([PROPOSAL], name="openai:nobody-knows")
+    async with orchestra.Session(model=unpriced, prices=PRICES, budget=orchestra.Budget(usd=1.0)) as session:
+        with pytest.raises(orchestra.InputError, match=r"budget\.usd: the price of openai:nobody-knows is not known"):
+            await orchestra.decompose("Do it", session=session)
+    assert unpriced.asked == []
+
+
+async def test_a_name_that_was_free_at_home_is_not_elsewhere(tmp_path: Path) -> None:
+    """One session meets a name on this machine first, and at a public address later."""
+    plan = orchestra.plan(graph(1), model="openai:my-model", choices=CHOICES, budget=orchestra.Budget(usd=5.0))
+    async with fake_server() as server, orchestra.Session(journal=tmp_path / "j.db", environ={}) as session:
+        result = await orchestra.run(replace(plan, base_url=server.url), session=session)
+        assert (result.status, result.usage.cost_usd) == ("ok", 0.0)
+        with pytest.raises(orchestra.InputError, match="the price of openai:my-model is not known"):
+            await orchestra.run(replace(plan, base_url="https://models.example/v1"), session=session)
+
+
 async def test_what_may_have_been_served_in_vain_counts_against_the_cap(tmp_path: Path) -> None:
     """A broken answer may have been billed: at most so much is lost, the cap holds, and usage shows what was told."""
     served = 0
@@ -195,6 +345,55 @@ def test_the_command_line_prices_and_refuses(call: Call, tmp_path: Path, server_
     assert (bad.code, bad.out) == (2, "")
 
 
+def test_a_plan_of_text_checks_prices(
+    call: Call, tmp_path: Path, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`plan TEXT` asks a model, so that it refuses an unknown price as `run` does, and takes the same options."""
+    usual = ("plan", "Write a poem", "--model", "openai:fake", "--json", "--base-url")
+    refused = call(*usual, "https://models.example")
+    assert (refused.code, refused.out) == (2, "")
+    assert "the price of openai:fake is not known" in refused.err
+    assert call(*usual, server_url, "--prices", tmp_path / "none.yaml").code == 2
+    assert call(*usual, server_url).code == 0  # on this machine
+    monkeypatch.setattr("orchestra_agents.prices._is_near", lambda base_url: False)
+    assert call(*usual, server_url).code == 2
+    assert call(*usual, server_url, "--allow-unpriced").code == 0
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("models:\n  openai:fake: {input: 1000, output: 2000}\n")
+    assert call(*usual, server_url, "--prices", prices).code == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "is_free"),
+    [((), True), (("--base-url", "http://gpu-box:8000"), True), (("--base-url", "https://models.example"), None)],
+)
+def test_a_plan_says_what_each_way_costs(
+    more: tuple[str, ...], is_free: bool | None, call: Call, tmp_path: Path
+) -> None:
+    """A server of one's own costs nothing where it is near, what the user says with a price, and else nobody knows."""
+    task, prices = tmp_path / "task.json", tmp_path / "prices.yaml"
+    task.write_text(json.dumps({"subtasks": [{"id": "a", "description": "Say ok."}]}))
+    prices.write_text("models:\n  vllm:*: {input: 1000, output: 2000}\n")
+    usual = ("plan", task, "--model", "vllm/Qwen/Qwen3-8B", "--json", *more)
+    [row] = call(*usual).document["forecast"]["rows"][:1]
+    assert row["cost_usd"] == (0.0 if is_free else None)
+    [row] = call(*usual, "--prices", prices).document["forecast"]["rows"][:1]
+    assert row["cost_usd"] == pytest.approx((row["input_tokens"] * 1000 + row["output_tokens"] * 2000) / 1e6, rel=0.01)
+
+
+@pytest.mark.parametrize("command", ["run", "drive", "resume"])
+def test_what_a_resume_must_be_told_again_is_said(command: str, call: Call) -> None:
+    """The help of --rpm, --tpm, --prices and --allow-unpriced says that no run keeps them."""
+    told = " ".join(call(command, "--help").out.split())
+    assert told.count("not kept, give it again to resume") == 4
+
+
+def proposing(request: Request) -> Reply:
+    """Propose a graph where one is asked for; else answer as usual."""
+    asks = request.method == "POST" and b"subtasks" in request.raw
+    return chat(PROPOSAL, usage={"prompt_tokens": 7, "completion_tokens": 9}) if asks else answering(request)
+
+
 @pytest.fixture
 def server_url() -> Any:
     """A fake server in a thread with a loop of its own, because commands bring their own."""
@@ -203,7 +402,7 @@ def server_url() -> Any:
     loop, ready, box = asyncio.new_event_loop(), threading.Event(), {}
 
     async def serve() -> None:
-        async with fake_server() as server:
+        async with fake_server(default=proposing) as server:
             box["server"], box["end"] = server, asyncio.Event()
             ready.set()
             await box["end"].wait()

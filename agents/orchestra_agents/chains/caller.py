@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from orchestra_agents.booking import Retries, takes_several, worst_cost
-from orchestra_agents.errors import BudgetExceeded, ModelError, ModelUnavailable
+from orchestra_agents.booking import Requests, takes_several, worst_cost
+from orchestra_agents.errors import BudgetExceeded, InputError, ModelError, ModelUnavailable
 from orchestra_agents.journal.chain_records import Spent
 from orchestra_agents.ledger import Cost, Ledger
-from orchestra_agents.limit import CallLimit
+from orchestra_agents.limit import CallLimit, Slots
 from orchestra_agents.models.contract import Completion, Model, Prompt, Sampling
 from orchestra_agents.payment import Payment, Tariff
 from orchestra_agents.prices import FREE, Price
@@ -88,6 +88,7 @@ class Caller:
     def __init__(self, *, ledger: Ledger, limit: CallLimit, tariff: Tariff) -> None:
         self._ledger, self._limit, self._tariff = ledger, limit, tariff
         self._is_capped = ledger.is_capped
+        self._prices: dict[int, Price | None] = {}
 
     async def request(
         self, model: Model, prompt: Prompt, samplings: Sequence[Sampling], bill: Bill
@@ -130,42 +131,59 @@ class Caller:
         self, model: Model, prompt: Prompt, samplings: Sequence[Sampling], bill: Bill
     ) -> list[Completion]:
         """Send one request for all of `samplings`; the server may give fewer."""
-        with waiting():
+        async with waiting():
             await self._limit.acquire()
+        slots = Slots(self._limit)
         try:
-            return await self._sample(model, prompt, samplings[0], len(samplings), bill, is_one=True)
+            return await self._sample(model, prompt, samplings[0], len(samplings), bill, slots, is_one=True)
         finally:
-            self._limit.release()
+            slots.release()
 
     async def _send(self, model: Model, prompt: Prompt, samplings: Sequence[Sampling], bill: Bill) -> list[Completion]:
         done: list[Completion] = []
         limit = self._limit
         while len(done) < len(samplings):
             wanted = len(samplings) - len(done)
-            slots = limit.take(wanted)
-            if not slots:
-                with waiting():
+            count = limit.take(wanted)
+            if not count:
+                async with waiting():
                     await limit.acquire()
-                slots = 1 + limit.take(wanted - 1)
+                count = 1 + limit.take(wanted - 1)
+            slots = Slots(limit, count)
             try:
-                done += await self._sample(model, prompt, samplings[len(done)], slots, bill)
+                done += await self._sample(model, prompt, samplings[len(done)], count, bill, slots)
             finally:
-                limit.release(slots)
+                slots.release()
         return done
 
+    def _price_of(self, model: Model) -> Price | None:
+        """Return what a model of the chain costs, found out once: a simulated one answers faster than it is named."""
+        if id(model) not in self._prices:
+            self._prices[id(model)] = self._tariff.of(model)
+        return self._prices[id(model)]
+
     async def _sample(
-        self, model: Model, prompt: Prompt, sampling: Sampling, count: int, bill: Bill, *, is_one: bool = False
+        self,
+        model: Model,
+        prompt: Prompt,
+        sampling: Sampling,
+        count: int,
+        bill: Bill,
+        slots: Slots,
+        *,
+        is_one: bool = False,
     ) -> list[Completion]:
         """Sample, in one request or in one for each, and count what it took."""
         sample: _Sample = model.sample_at_once if is_one else model.sample  # type: ignore[attr-defined]  # optional
-        if not self._is_capped and model.evidence == "simulated":  # nothing to book, and nothing is sent
+        price = self._price_of(model)
+        if price is FREE and not self._is_capped and model.evidence == "simulated":  # nothing to book, nothing is sent
             completions = await sample(prompt, sampling, count)
             bill.add(completions)
             return completions
-        price = self._tariff.of(model)
         worst = worst_cost(prompt, sampling, price, samples=count if is_one else 1)
         call = partial(sample, prompt, sampling, count)
-        completions = await self._booked_call(call, worst, 1 if is_one else count, bill)
+        with slots.lending():
+            completions = await self._booked_call(call, worst, 1 if is_one else count, bill)
         bill.add(completions, price)
         if lost := sum(max(0, one.calls - 1) for one in completions):
             bill.payment().lose(lost, worst.tokens, worst.usd)
@@ -175,16 +193,16 @@ class Caller:
         self, call: Callable[[], Awaitable[list[Completion]]], worst: Cost, requests: int, bill: Bill
     ) -> list[Completion]:
         """Make a call of so many requests until time is up, each retry within the budget."""
-        retries = Retries(self._ledger, worst)
+        heard = Requests(self._ledger, worst)
         try:
             async with asyncio.timeout(self._ledger.seconds_left()) as deadline:
-                with retries.counted():
+                with heard.heard():
                     return await call()
         except BaseException as error:
             # Of those that did not fail themselves nothing is known: answered, in flight, or never sent.
             is_heard = isinstance(error, ModelError | BudgetExceeded)
-            none_sent = isinstance(error, ModelUnavailable)
-            tried = retries.tried(error, open_=0 if none_sent else requests - is_heard)
+            none_sent = isinstance(error, ModelUnavailable | InputError)
+            tried = heard.tried(error, open_=0 if none_sent else requests - is_heard)
             bill.attempts += tried.attempts
             bill.calls += tried.calls
             bill.unknown += tried.unknown
@@ -194,4 +212,4 @@ class Caller:
                 raise BudgetExceeded("seconds", needed=0, left=0) from error
             raise
         finally:
-            retries.release()
+            heard.release()

@@ -224,7 +224,7 @@ class ChainState:
                 self.other.unknown += record.unknown
                 self.other.paid.lose(1, record.lost_tokens, record.lost_usd)
             case EndpointProbed():
-                self.manifest[ENDPOINTS] = self.manifest.get(ENDPOINTS, {}) | {record.model: dict(record.facts)}
+                self.manifest[ENDPOINTS] = self.manifest.get(ENDPOINTS, {}) | record.entry()
                 self.other.calls += record.calls
                 self.other.add_probe(record)
             case RunEnded():

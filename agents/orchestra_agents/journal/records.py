@@ -129,6 +129,10 @@ class EndpointProbed(Record):
     """Tokens at most of requests whose tokens nobody told."""
     lost_usd: float = 0.0
 
+    def entry(self) -> dict[str, Json]:
+        """Return what a run's manifest says of the model's server: what it does, and where that was seen."""
+        return {self.model: self.facts | {"base_url": self.base_url}}
+
 
 class SubtaskStarted(Record):
     """A subtask's inputs are ready and its team begins."""

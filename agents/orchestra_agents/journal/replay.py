@@ -205,7 +205,7 @@ class RunState:
             case Asked() | Sampled() | CallFailed() | Embedded() as record:
                 self._count(record)
             case EndpointProbed() as record:
-                self.manifest[ENDPOINTS] = self.manifest.get(ENDPOINTS, {}) | {record.model: dict(record.facts)}
+                self.manifest[ENDPOINTS] = self.manifest.get(ENDPOINTS, {}) | record.entry()
                 self._answered += record.calls
                 self._usage.add_probe(record)
             case record:
@@ -291,12 +291,13 @@ class RunState:
                 self._pay(record)
 
     def _close(self, record: Sampled | CallFailed | Embedded) -> None:
-        """Count the end of a call."""
-        is_open = self._open.get(record.sample())
-        if is_open:
-            is_open.pop()
-        if not is_open:
-            self._open.pop(record.sample(), None)
+        """Count the end of a call, or of one of several samples of one, which only the first of them ends."""
+        if not isinstance(record, Sampled) or record.attempts:
+            is_open = self._open.get(record.sample())
+            if is_open:
+                is_open.pop()
+            if not is_open:
+                self._open.pop(record.sample(), None)
         self._answered += record.calls
         self._usage.attempts += record.attempts
         self._usage.paid.lose(1, record.lost_tokens, record.lost_usd)

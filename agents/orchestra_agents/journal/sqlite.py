@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -383,24 +383,35 @@ class RunJournal:
         Raises:
             JournalError: It could not be written; nothing was.
         """
-        body = dump(record)
+        return self.append_all([(record, text)])[0]
+
+    def append_all(self, records: Sequence[tuple[Record, str | None]]) -> list[Entry]:
+        """Commit records, each with its text as a blob where there is one: all of them, or none.
+
+        Raises:
+            JournalError: They could not be written; nothing was.
+        """
+        entries = []
+        bodies = [dump(record) for record, _ in records]
         with self.journal.transaction() as db:
             run = self._run
             if run is None:
                 db.execute("INSERT OR IGNORE INTO runs (name) VALUES (?)", (self.run_id,))
                 run = int(db.execute("SELECT run FROM runs WHERE name = ?", (self.run_id,)).fetchone()[0])
-            if text is not None:
-                db.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (_hash(text), text))
-            cursor = db.execute(
-                "INSERT INTO records (run, kind, identity, body) VALUES (?, ?, ?, ?)",
-                (run, record.kind, record.identity(), body),
-            )
+            for (record, text), body in zip(records, bodies, strict=True):
+                if text is not None:
+                    db.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (_hash(text), text))
+                cursor = db.execute(
+                    "INSERT INTO records (run, kind, identity, body) VALUES (?, ?, ?, ?)",
+                    (run, record.kind, record.identity(), body),
+                )
+                entries.append(Entry(cursor.lastrowid or 0, record))
         self._run = run  # only now: had the transaction failed, the number would be the next run's
         self._first_key = step_keys(run).start
-        entry = Entry(cursor.lastrowid or 0, record)
-        for listener in self._listeners:
-            listener(entry)
-        return entry
+        for entry in entries:
+            for listener in self._listeners:
+                listener(entry)
+        return entries
 
     def append_step(self, step: int, body: str) -> Awaitable[None] | None:
         """Commit a decided step, given as the JSON text of a `StepDecided`; None, or what to await until it stands.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from orchestra_agents.errors import InputError, ServerError
 from orchestra_agents.models._anthropic_schema import sendable
+from orchestra_agents.models._schema_words import with_schema
 from orchestra_agents.models.contract import (
     Completion,
     FinishReason,
@@ -60,7 +61,9 @@ def body_of(
     Raises:
         InputError: Something is asked for that would silently not be obeyed.
     """
-    _check(sampling)
+    check_sampling(sampling)
+    schema = sendable(json.loads(sampling.schema)) if sampling.schema is not None and dialect.has_schema else None
+    prompt = with_schema(prompt, sampling.schema if schema is None else None)
     body = {"model": model, "max_tokens": sampling.max_tokens, **words_of(prompt, is_marked=is_marked)}
     if dialect.has_temperature and sampling.temperature != 1.0:
         body["temperature"] = sampling.temperature
@@ -68,7 +71,6 @@ def body_of(
         body["top_p"] = sampling.top_p
     if sampling.stop:
         body["stop_sequences"] = list(sampling.stop)
-    schema = sendable(json.loads(sampling.schema)) if sampling.schema is not None and dialect.has_schema else None
     if schema is not None:
         body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
     if is_streamed:
@@ -192,7 +194,7 @@ def _object(value: Json) -> dict[str, Json]:
     return value if isinstance(value, dict) else {}
 
 
-def _check(sampling: Sampling) -> None:
+def check_sampling(sampling: Sampling) -> None:
     """Refuse what would silently not be obeyed, or what no model takes."""
     if sampling.grammar is not None:
         raise InputError("grammar", "is understood by llama.cpp servers only; give a JSON schema instead")

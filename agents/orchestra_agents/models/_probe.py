@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import get_args
 
 from orchestra_agents.errors import ContextExceeded, InvalidRequest, ModelError
+from orchestra_agents.models._schema_question import BOUND, obeys
 from orchestra_agents.models._wire import Dialect, completions_of, request_of
 from orchestra_agents.models.contract import (
     Completion,
@@ -15,48 +15,36 @@ from orchestra_agents.models.contract import (
     LimitField,
     Message,
     ModelFacts,
-    ProbeCost,
     Prompt,
     Sampling,
-    canonical_json,
 )
-from orchestra_agents.models.transport import Retry, Transport
+from orchestra_agents.models.inquiry import SHORT, Inquiry
+from orchestra_agents.models.transport import Transport
 
-_PATIENCE = Retry(attempts=2, total_s=10.0)
 _PROMPT = Prompt(messages=(Message("user", "Write ten random words."),), step="probe")
-_SAMPLING = Sampling(temperature=1.0, max_tokens=16)
-_MEMBERS = ("left", "right")
-_SCHEMA = canonical_json(
-    {
-        "type": "object",
-        "properties": {"side": {"type": "string", "enum": list(_MEMBERS)}},
-        "required": ["side"],
-        "additionalProperties": False,
-    }
-)
+_SAMPLING = Sampling(temperature=1.0, max_tokens=SHORT // 2)
 _FIELDS: tuple[LimitField, ...] = get_args(LimitField)
 
 
 @dataclass(slots=True)
 class _Endpoint:
-    """A served model to ask, and what asking it took."""
+    """A served model to ask."""
 
     model: str
     transport: Transport
     dialect: Dialect
-    cost: ProbeCost = field(default_factory=ProbeCost)
+    inquiry: Inquiry
 
     async def ask(self, sampling: Sampling, count: int = 1) -> list[Completion]:
         """Return what one request for `count` completions gives."""
         request = request_of(_PROMPT, sampling, model=self.model, dialect=self.dialect, index=0, count=count)
-        try:
-            reply = await _PATIENCE.run(lambda: self.transport.post(request.path, request.content))
-            completions = completions_of(reply.value, _PROMPT, count=count)
-        except ModelError as error:
-            self.cost = self.cost.plus((), attempts=error.attempts, calls=error.calls + error.unknown)
-            raise
-        self.cost = self.cost.plus(completions, attempts=reply.attempts, calls=reply.calls)
-        return completions
+        return await self.inquiry.ask(
+            _PROMPT,
+            sampling,
+            send=lambda: self.transport.post(request.path, request.content),
+            read=lambda answer: completions_of(answer, _PROMPT, count=count),
+            count=count,
+        )
 
     async def open(self) -> list[Completion]:
         """Return the first answer, to as much as the server takes: `n`, and either name of the limit of tokens."""
@@ -76,35 +64,38 @@ class _Endpoint:
         """Return whether an equal seed repeats an answer at temperature 1, and whether log-probabilities come back."""
         try:
             again = await self.ask(replace(_SAMPLING, logprobs=2), len(first))
-            return again[0].text == first[0].text, bool(again[0].logprobs)
+            return _is_repeated(first, again), bool(again[0].logprobs)
         except (InvalidRequest, ContextExceeded):
             pass
         except ModelError:
             return None, None
         try:
-            return (await self.ask(_SAMPLING, len(first)))[0].text == first[0].text, False
+            return _is_repeated(first, await self.ask(_SAMPLING, len(first))), False
         except ModelError:
             return None, False
 
     async def obeys_schema(self) -> bool | None:
         """Return whether a JSON schema constrains the completion."""
         try:
-            completions = await self.ask(replace(_SAMPLING, max_tokens=64, schema=_SCHEMA))
-            value = json.loads(completions[0].text)
-        except (InvalidRequest, ContextExceeded, ValueError):
+            return obeys((await self.ask(BOUND))[0])
+        except (InvalidRequest, ContextExceeded):
             return False
         except ModelError:
             return None
-        return isinstance(value, dict) and value.get("side") in _MEMBERS
 
 
-async def facts(model: str, transport: Transport, dialect: Dialect) -> ModelFacts:
+def _is_repeated(first: Sequence[Completion], again: Sequence[Completion]) -> bool | None:
+    """Return whether two answers are the same; None where there are no words to compare: the model still thought."""
+    return first[0].text == again[0].text if first[0].text else None
+
+
+async def facts(model: str, transport: Transport, dialect: Dialect, inquiry: Inquiry) -> ModelFacts:
     """Return what the endpoint does; what it refuses is False, what could not be found out is None."""
-    endpoint = _Endpoint(model, transport, replace(dialect, has_schema=True))
+    endpoint = _Endpoint(model, transport, replace(dialect, has_schema=True), inquiry)
     try:
         first = await endpoint.open()
     except ModelError as error:
-        return ModelFacts(reachable=False, problem=str(error), cost=endpoint.cost)
+        return ModelFacts(reachable=False, problem=str(error), cost=inquiry.tally.cost)
     seed, logprobs = await endpoint.repeats(first)
     return ModelFacts(
         reachable=True,
@@ -116,7 +107,7 @@ async def facts(model: str, transport: Transport, dialect: Dialect) -> ModelFact
         usage=not first[0].usage.estimated,
         max_tokens_field=endpoint.dialect.max_tokens_field,
         version=await version_of(transport, dialect),
-        cost=endpoint.cost,
+        cost=inquiry.tally.cost,
     )
 
 

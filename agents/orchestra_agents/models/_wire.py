@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 
 from orchestra_agents.errors import InputError, ServerError
 from orchestra_agents.models._decoding import decoded
+from orchestra_agents.models._schema_words import with_schema
 from orchestra_agents.models.contract import (
     Completion,
     FinishReason,
@@ -53,7 +54,9 @@ class Dialect:
     version_path: str | None = None
     """Where the server tells its version, below the address without its `/v1`."""
     has_schema: bool = True
-    """Whether a JSON schema is sent; else the reply is only checked against it."""
+    """Whether a JSON schema is sent; else it is told in words, and the reply is checked against it."""
+    has_temperature: bool = True
+    """Whether temperature and top_p are sent; some models take no others than their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,9 @@ def _shared(messages: tuple[Message, ...], text: str | None, sampling: Sampling,
     """Return the body of a request as JSON, its end and what is one sample's own left open."""
     _check(sampling, dialect)
     is_chat = text is None
-    body: dict[str, Json] = {"model": model, "temperature": sampling.temperature, "top_p": sampling.top_p}
+    body: dict[str, Json] = {"model": model}
+    if dialect.has_temperature:
+        body |= {"temperature": sampling.temperature, "top_p": sampling.top_p}
     body[dialect.max_tokens_field if is_chat else "max_tokens"] = sampling.max_tokens
     if sampling.stop:
         body["stop"] = list(sampling.stop)
@@ -113,7 +118,8 @@ def _shared(messages: tuple[Message, ...], text: str | None, sampling: Sampling,
         body |= _constraint(sampling, is_bare=dialect.is_llamacpp and not is_chat)
     if is_chat:
         body |= {"logprobs": True, "top_logprobs": sampling.logprobs} if sampling.logprobs else {}
-        body |= Prompt(messages=messages).rendered()
+        told = None if dialect.has_schema else sampling.schema
+        body |= with_schema(Prompt(messages=messages), told).rendered()
     else:
         body |= {"logprobs": sampling.logprobs} if sampling.logprobs else {}
         body |= {"prompt": text}
@@ -305,6 +311,7 @@ def _usages(usage: Json, prompt: Prompt, texts: Sequence[str]) -> list[TokenUsag
             output_tokens=output,
             cached_tokens=0 if place else cached,
             reasoning_tokens=hidden,
+            shared_tokens=input_tokens if place else 0,
             estimated=is_estimated,
         )
         for place, (output, hidden) in enumerate(zip(shares, _shares(reasoning, weights), strict=True))

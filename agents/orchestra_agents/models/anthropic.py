@@ -14,6 +14,7 @@ from orchestra_agents.models._anthropic_wire import (
     Assembly,
     Dialect,
     body_of,
+    check_sampling,
     completion_of,
     is_worth_caching,
     without_refused,
@@ -21,6 +22,7 @@ from orchestra_agents.models._anthropic_wire import (
 from orchestra_agents.models._fan_out import singles
 from orchestra_agents.models._sse import fill
 from orchestra_agents.models.contract import Completion, Evidence, Form, ModelFacts, Prompt, Sampling, estimate_tokens
+from orchestra_agents.models.inquiry import Inquiry, Tally
 from orchestra_agents.models.throttle import Throttle, spent_tokens
 from orchestra_agents.models.transport import Retry, Transport
 
@@ -138,9 +140,22 @@ class AnthropicModel:
 
         return await self._politely(read, prompt, sampling)
 
-    async def probe(self) -> ModelFacts:
-        """Ask the server what it can do, in two small requests."""
-        return await _anthropic_probe.facts(self._model, self._transport, self._dialect)
+    async def probe(self, tally: Tally | None = None) -> ModelFacts:
+        """Ask the server what it can do, in two small requests.
+
+        Args:
+            tally: Counts them, for whoever must know what was sent where this is cut short.
+        """
+        inquiry = Inquiry(self._throttle, tally or Tally())
+        return await _anthropic_probe.facts(self._model, self._transport, self._dialect, inquiry)
+
+    def check_sampling(self, sampling: Sampling) -> None:
+        """Refuse what the interface does not take.
+
+        Raises:
+            InputError: It is that.
+        """
+        check_sampling(sampling)
 
     async def version(self) -> str | None:
         """Return None: the interface tells no version of what is behind it."""

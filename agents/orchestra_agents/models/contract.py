@@ -155,6 +155,8 @@ class TokenUsage:
     """Tokens among the input that the server wrote into its prompt cache, where that has a price of its own."""
     reasoning_tokens: int = 0
     """Tokens among the output that nobody is shown."""
+    shared_tokens: int = 0
+    """Tokens read that the first completion of the same request carries; 0 for that one."""
     estimated: bool = False
     """True where the server did not say and the figures are ours (four characters a token)."""
 
@@ -194,25 +196,29 @@ class ProbeCost:
     """Requests sent."""
     calls: int = 0
     """Requests among them that were answered 2xx or whose outcome is unknown."""
-    lost: int = 0
-    """Calls among those whose tokens nobody told."""
     samples: int = 0
     usage: TokenUsage = TokenUsage()
+    lost: TokenUsage = TokenUsage()
+    """Tokens at most of calls whose tokens nobody told."""
 
-    def plus(self, completions: Sequence[Completion], *, attempts: int, calls: int) -> ProbeCost:
-        """Return this with what one more request took, its retries included."""
-        usages = [self.usage, *(one.usage for one in completions)]
+    def plus(self, other: ProbeCost) -> ProbeCost:
+        """Return what this and more took together."""
         return ProbeCost(
-            attempts=self.attempts + attempts,
-            calls=self.calls + calls,
-            lost=self.lost + calls - bool(completions),
-            samples=self.samples + len(completions),
-            usage=TokenUsage(
-                input_tokens=sum(one.input_tokens for one in usages),
-                output_tokens=sum(one.output_tokens for one in usages),
-                estimated=any(one.estimated for one in usages),
-            ),
+            attempts=self.attempts + other.attempts,
+            calls=self.calls + other.calls,
+            samples=self.samples + other.samples,
+            usage=_sum(self.usage, other.usage),
+            lost=_sum(self.lost, other.lost),
         )
+
+
+def _sum(one: TokenUsage, other: TokenUsage) -> TokenUsage:
+    """Return plain tokens together; what of them was cached or hidden is left out."""
+    return TokenUsage(
+        input_tokens=one.input_tokens + other.input_tokens,
+        output_tokens=one.output_tokens + other.output_tokens,
+        estimated=one.estimated or other.estimated,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

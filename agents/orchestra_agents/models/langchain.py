@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
@@ -13,6 +15,7 @@ from orchestra_agents.errors import InputError, ModelError, ModelUnavailable, Or
 from orchestra_agents.models._fan_out import singles
 from orchestra_agents.models._langchain_errors import error_of, said
 from orchestra_agents.models._langchain_wire import Settings, completion_of, messages_of, settings_of
+from orchestra_agents.models._schema_words import with_schema
 from orchestra_agents.models.contract import (
     Completion,
     Evidence,
@@ -30,6 +33,7 @@ _RETRY = Retry()
 _PATIENCE = Retry(attempts=2, total_s=10.0)
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 _NO_RETRIES = {"google_genai": 1}  # its library takes 0 for "as usual", and counts the first request
+_OLLAMA = "http://localhost:11434"
 _HELLO = Prompt(messages=(Message("user", "Write ten random words."),), step="probe")
 
 
@@ -43,8 +47,8 @@ class LangChainModel:
     profile says that it takes no temperature, neither that nor top_p is sent. All else that the chat model was given
     (its own stop texts, penalties, callbacks, rate limiter) stays, but LangChain's cache is passed by.
 
-    Raw text is asked as one message of the user's. A JSON schema is not sent: the reply is parsed, and flagged where it
-    does not fit. Log-probabilities are not reported, and a grammar is refused.
+    Raw text is asked as one message of the user's. A JSON schema is told in words: the reply is parsed, and flagged
+    where it does not fit. Log-probabilities are not reported, and a grammar is refused.
 
     Retries have one owner: give the chat model none of its own (`max_retries=0`, for Google 1), or each of ours is
     several requests, which no budget sees. Where it is a synchronous one, a request that is cancelled runs to its end
@@ -102,6 +106,12 @@ class LangChainModel:
         size = (self._chat_model.profile or {}).get("max_input_tokens")
         return size if isinstance(size, int) and size > 0 else None
 
+    @property
+    def base_url(self) -> str | None:
+        """Where its server is, where the chat model says it."""
+        told = [getattr(self._chat_model, name, None) for name in ("base_url", "openai_api_base")]
+        return next((one for one in told if isinstance(one, str) and one), None)
+
     def __repr__(self) -> str:
         return f"LangChainModel({self._name!r})"
 
@@ -134,7 +144,7 @@ class LangChainModel:
 
     async def _ask(self, prompt: Prompt, sampling: Sampling, index: int, retry: Retry) -> Completion:
         """Return what one request, retried, gives."""
-        messages, seed = messages_of(prompt), sampling.seed_of(prompt.identity(), index)
+        messages, seed = messages_of(with_schema(prompt, sampling.schema)), sampling.seed_of(prompt.identity(), index)
 
         async def request() -> list[Completion]:
             while True:
@@ -173,8 +183,11 @@ def langchain_model(provider: str, model: str, *, throttle: Throttle) -> LangCha
 
     name = f"langchain:{provider}:{model}"
     provider = provider.replace("-", "_")
+    settings: dict[str, Any] = {"max_retries": _NO_RETRIES.get(provider, 0)}
+    if provider == "ollama":  # which would look there itself, but not say so
+        settings["base_url"] = os.environ.get("OLLAMA_HOST") or _OLLAMA
     try:
-        chat_model = init_chat_model(model, model_provider=provider, max_retries=_NO_RETRIES.get(provider, 0))
+        chat_model = init_chat_model(model, model_provider=provider, **settings)
     except Exception as error:  # the boundary to code that is not ours
         raise ModelUnavailable(f"{name} cannot be used: {said(error)}") from error
     return LangChainModel(chat_model, name=name, throttle=throttle)

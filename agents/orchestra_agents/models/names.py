@@ -142,6 +142,34 @@ def resolve_embedder(
     return OpenAIEmbedder(rest, name=f"{provider}:{rest}", transport=transport, throttle=throttle)
 
 
+def address_of(name: str, *, environ: Mapping[str, str], base_url: str | None = None) -> str | None:
+    """Return where `resolve` would find the server of a model, None where it takes no address from us.
+
+    Args:
+        name: As for `resolve`.
+        environ: Environment variables.
+        base_url: Address of the provider's server.
+    """
+    provider, _ = _split(name)
+    if provider not in PROVIDERS:
+        return None
+    return _own_address(provider, environ, base_url) or PROVIDERS[provider].base_url
+
+
+def canonical(name: str) -> str:
+    """Return a name as `PROVIDER:MODEL`, `PROVIDER` alone where no more is said.
+
+    >>> canonical("OpenAI/gpt-4.1-mini")
+    'openai:gpt-4.1-mini'
+    """
+    return ":".join(filter(None, _split(name)))
+
+
+def _own_address(provider: str, environ: Mapping[str, str], base_url: str | None) -> str:
+    """Return the address that the user gives, "" where he gives none."""
+    return base_url or environ.get(f"{provider.upper()}_BASE_URL", "").strip()
+
+
 def _split(name: str) -> tuple[str, str]:
     """Return the provider and what follows it."""
     provider, _, rest = re.sub("[:/]", "\0", name.strip(), count=1).partition("\0")
@@ -164,7 +192,7 @@ def _transport(
         raise InputError("model", f"{provider!r} needs a model, as in {provider}:MODEL")
     settings = PROVIDERS[provider]
     variable = f"{provider.upper()}_API_KEY"
-    own_url = base_url or environ.get(f"{provider.upper()}_BASE_URL", "").strip()
+    own_url = _own_address(provider, environ, base_url)
     key = environ.get(variable, "").strip()
     if settings.needs_key and not key and not own_url:
         raise ModelUnavailable(f"{provider} needs a key: set {variable}, or give a base URL of your own server")

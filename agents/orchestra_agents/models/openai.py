@@ -6,16 +6,22 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
-from orchestra_agents.errors import ServerError
+import structlog
+
+from orchestra_agents.errors import InvalidRequest, ServerError
 from orchestra_agents.models import _probe
 from orchestra_agents.models._fan_out import singles
 from orchestra_agents.models._sse import fill
 from orchestra_agents.models._wire import Assembly, Dialect, completions_of, request_of
 from orchestra_agents.models.contract import Completion, Evidence, Form, ModelFacts, Prompt, Sampling, estimate_tokens
+from orchestra_agents.models.inquiry import Inquiry, Tally
 from orchestra_agents.models.throttle import Throttle, spent_tokens
 from orchestra_agents.models.transport import Attempted, Retry, Transport
 
 __all__ = ["Dialect", "OpenAIModel"]
+
+MOST_AT_ONCE = 16
+"""Most completions that are asked for in one request."""
 
 _PLAIN = Dialect()
 _RETRY = Retry()
@@ -58,6 +64,7 @@ class OpenAIModel:
         self._throttle = throttle or Throttle(ceiling=transport.concurrency)
         # llama.cpp has n, but counts the tokens of one choice only.
         self._uses_n = dialect.has_n and not dialect.is_llamacpp
+        self._n_failed = False
         self._window: int | None = None
         self._has_learnt = False
 
@@ -78,23 +85,31 @@ class OpenAIModel:
         """
         if count < 1:
             return []
-        done = await self.sample_at_once(prompt, sampling, count) if count > 1 and self._uses_n else []
+        done: list[Completion] = []
         last = sampling.index + count
+        while self.uses_n and count - len(done) > 1:
+            later = replace(sampling, index=sampling.index + len(done))
+            done += await self.sample_at_once(prompt, later, count - len(done))
         return done + await singles(partial(self._one, prompt, sampling), range(sampling.index + len(done), last))
 
     async def sample_at_once(self, prompt: Prompt, sampling: Sampling, count: int) -> list[Completion]:
-        """Return what one request for `count` completions of `prompt` gives: at least one, fewer where n is ignored.
+        """Return what one request for up to `count` completions of `prompt` gives: at least one.
+
+        Fewer come where n is ignored or refused, which is not tried again, and where they are more than `MOST_AT_ONCE`.
 
         Raises:
             ModelError: The server did not answer, after the retries that the policy allows.
         """
-        done = await self._ask(prompt, sampling, sampling.index, count)
-        self._uses_n = self._uses_n and len(done) == count
-        return done
+        return await self._ask(prompt, sampling, sampling.index, min(count, MOST_AT_ONCE))
 
-    async def probe(self) -> ModelFacts:
-        """Ask the server what it can do, in three requests of a few tokens, or some more where it refuses one."""
-        return await _probe.facts(self._model, self._transport, self._dialect)
+    async def probe(self, tally: Tally | None = None) -> ModelFacts:
+        """Ask the server what it can do, in three small requests, or some more where it refuses one.
+
+        Args:
+            tally: Counts them, for whoever must know what was sent where this is cut short.
+        """
+        inquiry = Inquiry(self._throttle, tally or Tally())
+        return await _probe.facts(self._model, self._transport, self._dialect, inquiry)
 
     async def stream(self, prompt: Prompt, sampling: Sampling, tell: Callable[[str], None]) -> Completion:
         """Return one completion, its text told piece by piece as it arrives.
@@ -110,11 +125,11 @@ class OpenAIModel:
         Raises:
             ModelError: The server did not answer, or its answer broke off.
         """
-        request = request_of(
-            prompt, sampling, model=self._model, dialect=self._dialect, index=sampling.index, is_streamed=True
-        )
 
         async def read() -> list[Completion]:
+            request = request_of(
+                prompt, sampling, model=self._model, dialect=self._dialect, index=sampling.index, is_streamed=True
+            )
             assembly, chunks = Assembly(), self._transport.stream(request.path, request.content)
             await fill(assembly, chunks, tell=tell, failed=self._transport.failure)
             return [assembly.completion(prompt)]
@@ -127,9 +142,9 @@ class OpenAIModel:
         return await _probe.version_of(self._transport, self._dialect)
 
     def learn(self, facts: ModelFacts) -> None:
-        """Ask from now on as the server takes it, as found by `probe`."""
+        """Ask from now on as the server takes it, as found by `probe`; `n` stays off where it has failed."""
         name = facts.max_tokens_field or self._dialect.max_tokens_field
-        has_schema = facts.json_schema is not False
+        has_schema = self._dialect.has_schema if facts.json_schema is None else facts.json_schema
         self._dialect = replace(self._dialect, max_tokens_field=name, has_schema=has_schema)
         if facts.n is not None:
             self._uses_n = facts.n and not self._dialect.is_llamacpp
@@ -139,7 +154,7 @@ class OpenAIModel:
     @property
     def uses_n(self) -> bool:
         """Whether several samples of one prompt go in one request, as far as is known."""
-        return self._uses_n
+        return self._uses_n and not self._n_failed
 
     @property
     def base_url(self) -> str:
@@ -176,20 +191,39 @@ class OpenAIModel:
 
     async def _ask(self, prompt: Prompt, sampling: Sampling, index: int, count: int = 1) -> list[Completion]:
         """Return what one request, retried, gives: at least one completion."""
-        request = request_of(prompt, sampling, model=self._model, dialect=self._dialect, index=index, count=count)
 
         async def post() -> list[Completion]:
-            answer = await self._transport.post(request.path, request.content)
+            dialect, wanted = self._dialect, count if self.uses_n else 1
+            request = request_of(prompt, sampling, model=self._model, dialect=dialect, index=index, count=wanted)
             try:
-                return completions_of(answer, prompt, count=count)
+                answer = await self._transport.post(request.path, request.content)
+            except InvalidRequest as error:
+                error.retryable = self._has_conceded(error, dialect, sampling, wanted)
+                raise
+            try:
+                done = completions_of(answer, prompt, count=wanted)
             except ServerError as error:
                 error.calls = 1  # answered, and perhaps billed, though not as promised
                 raise
+            self._n_failed = self._n_failed or len(done) < wanted
+            return done
 
         answered = await self._politely(post, prompt, sampling, count)
         first, *rest = answered.value
         first = replace(first, attempts=answered.attempts, calls=answered.calls)
         return [first, *(replace(one, calls=0) for one in rest)]
+
+    def _has_conceded(self, error: InvalidRequest, used: Dialect, sampling: Sampling, count: int) -> bool:
+        """Leave out from now on what the server refuses; whether the request may then succeed."""
+        is_own = sampling.temperature == 1.0 and sampling.top_p == 1.0
+        if "temperature" in str(error).lower() and used.has_temperature and not is_own:
+            if self._dialect.has_temperature:  # else another request has learnt it meanwhile
+                self._dialect = replace(self._dialect, has_temperature=False)
+                told = {"model": self._name, "told": str(error)}
+                structlog.get_logger("orchestra").warning("model.setting_refused", **told)
+            return True
+        self._n_failed = self._n_failed or count > 1
+        return count > 1
 
     async def _politely(
         self, send: Callable[[], Awaitable[list[Completion]]], prompt: Prompt, sampling: Sampling, count: int

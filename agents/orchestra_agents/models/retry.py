@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from orchestra_agents.errors import ModelError
+from orchestra_agents.models._observer import observer
 from orchestra_agents.working_time import waiting
 
 T = TypeVar("T")
-
-
-on_failure: ContextVar[Callable[[ModelError, bool], None] | None] = ContextVar("on_failure", default=None)
-"""Told of each request in its context that failed, and whether it will be sent again; what it raises ends the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +34,7 @@ class Retry:
     attempts: int = 8
     """Most requests of one call, at least 1; 1 never retries."""
     total_s: float = 1800.0
-    """Longest time from the first request to the start of the last one, by the running loop's clock."""
+    """Longest time from the first failure to the start of the last request, by the running loop's clock."""
     first_wait_s: float = 0.5
     """The first wait; each further one is twice as long. Up to as much again is added at random, so clients spread."""
     max_wait_s: float = 30.0
@@ -51,19 +47,19 @@ class Retry:
             ModelError: The last failure, with `attempts`, `calls` and `unknown` summed over all requests sent. A wait
                 that would pass `total_s` is not begun.
         """
-        started = asyncio.get_running_loop().time()
         try:
             return Attempted(await call(), 1)
         except ModelError as error:
             if not error.retryable or self.attempts <= 1:
-                _tell(error, is_retried=False)
+                _tell(error)
                 raise
             first = error
-        return await self._again(call, first, started)
+        return await self._again(call, first)
 
-    async def _again(self, call: Callable[[], Awaitable[T]], first: ModelError, started: float) -> Attempted[T]:
+    async def _again(self, call: Callable[[], Awaitable[T]], first: ModelError) -> Attempted[T]:
         """Retry `call`, whose first attempt failed with `first`."""
         loop = asyncio.get_running_loop()
+        started = loop.time()
         failures: list[ModelError] = []
 
         async def attempt() -> T:
@@ -83,14 +79,14 @@ class Retry:
             sleep=_sleep,
             stop=is_over,
             wait=self._wait_s,
-            before_sleep=lambda _: _tell(failures[-1], is_retried=True),
+            before_sleep=_tell_retry,
             retry=retry_if_exception(lambda error: isinstance(error, ModelError) and error.retryable),
             reraise=True,
         )
         try:
             value: T = await retrying(attempt)
         except ModelError as error:
-            _tell(error, is_retried=False)
+            _tell(error)
             error.attempts = len(failures)
             error.calls, error.unknown = sum(f.calls for f in failures), sum(f.unknown for f in failures)
             raise
@@ -104,12 +100,20 @@ class Retry:
         return max(own_s, floor_s) + random.uniform(0, min(self.first_wait_s, own_s))
 
 
-def _tell(error: ModelError, *, is_retried: bool) -> None:
-    tell = on_failure.get()
-    if tell is not None:
-        tell(error, is_retried)
+def _tell(error: ModelError) -> None:
+    heard = observer.get()
+    if heard is not None:
+        heard.failed(error)
+
+
+async def _tell_retry(state: RetryCallState) -> None:
+    heard = observer.get()
+    error = state.outcome.exception() if state.outcome is not None else None
+    if heard is not None and isinstance(error, ModelError):
+        heard.failed(error)
+        await heard.retrying(error)
 
 
 async def _sleep(seconds: float) -> None:
-    with waiting():
+    async with waiting():
         await asyncio.sleep(seconds)

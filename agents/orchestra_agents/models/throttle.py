@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from orchestra_agents.errors import InputError, ModelError
+from orchestra_agents.models._observer import observer
 from orchestra_agents.models.contract import Completion
 from orchestra_agents.working_time import waiting
 
 T = TypeVar("T")
 
+LONGEST_HOLD_S = 1800.0
+"""Longest time for which a server can keep everybody from asking it; whoever is then refused gives up by himself."""
 START = 8
 """Requests in flight to begin with, where the ceiling allows."""
 BACK_OFF = 0.9
@@ -106,6 +109,9 @@ class Throttle:
         """
         turn = await self._enter(tokens)
         epoch = turn.come.result()
+        heard = observer.get()
+        if heard is not None:
+            heard.sent()
         try:
             result = await call()
             is_full = self._in_flight >= int(self.width)
@@ -132,7 +138,7 @@ class Throttle:
         self._waiting.append(turn)
         self._admit()
         if not turn.come.done():
-            with waiting():
+            async with waiting():
                 await self._come(turn)
         return turn
 
@@ -208,7 +214,7 @@ class Throttle:
 
     def _hold(self, seconds: float) -> None:
         assert self._loop is not None
-        self._held_until = max(self._held_until, self._loop.time() + seconds)
+        self._held_until = max(self._held_until, self._loop.time() + min(seconds, LONGEST_HOLD_S))
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Forget the waiters of another loop, and its times where the clock is another one, too."""

@@ -60,6 +60,8 @@ class Timeouts:
     """Longest wait for a connection."""
     read_s: float = 300.0
     """Longest silence before the answer begins, and longest time for all of it from then on."""
+    stream_s: float = 1800.0
+    """Longest time for all of a streamed answer; no piece of it may be later than `read_s`."""
 
 
 _TIMEOUTS = Timeouts()
@@ -147,10 +149,12 @@ class Transport:
             response = await self._response("POST", self.base_url + path, content)
             if not response.is_success:
                 raise self._failure(response, await _body_of(response))
-            size = 0
+            size, ends = 0, asyncio.get_running_loop().time() + self._timeouts.stream_s
             async for chunk in cast(httpx.AsyncByteStream, response.stream):
                 size += len(chunk)
                 _check_size(size, response)
+                if asyncio.get_running_loop().time() > ends:
+                    raise TimeoutError
                 yield chunk
         except (httpx.HTTPError, TimeoutError) as error:
             raise self._broken(error) from error

@@ -1,0 +1,1 @@
+"""The runner: samples x systems x models x repeats under one budget a cell, recorded, resumed and scored."""

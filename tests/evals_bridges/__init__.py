@@ -1,0 +1,1 @@
+"""The bridges: Inspect AI, CSV, and gates in pytest."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from orchestra.budget.team_spending import Spending
 from orchestra.panel import ModelSpec
 from orchestra_agents.models.contract import Json, Model, TokenUsage
+from orchestra_agents.models.names import address_of, canonical
 from orchestra_agents.prices import FREE, Price, Prices
 from orchestra_evals.runner.cells import Cell, caps
 from orchestra_evals.statistics.aims import LEVEL, POWER
@@ -131,8 +131,9 @@ def _price(cell: Cell, prices: Prices) -> Price | None:
     found: list[Price] = []
     for model in _workers(cell.model) if cell.model is not None else [cell.model_name]:
         own: Price | None = getattr(model, "price", None)
-        name = ":".join(re.split("[:/]", model.strip(), maxsplit=1)) if isinstance(model, str) else model.name
-        price = own or prices.of(name)
+        name = canonical(model) if isinstance(model, str) else model.name
+        address = getattr(model, "base_url", None) or address_of(name, environ={})
+        price = own or prices.of(name, address)
         if price is None:
             return None
         found.append(price)

@@ -24,7 +24,7 @@ run: $(STAMP) ## Answer the example task graph with a real 135M model on this CP
 	$(BIN)/orchestra run examples/reviews.yaml --model embedded --topology hybrid
 
 test: $(STAMP) ## Run the tests, with a small copy of every slow one
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(STAMP) ## Lint, types and storeys
 	$(BIN)/ruff check .

@@ -61,8 +61,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SIZE = 97
 LENGTH = 40
 """Steps of a chain."""
-A_STEP = 4.2
-"""About as many samples does a step take."""
+A_STEP = 4.0
+"""At least about as many samples does a step take."""
 K = 3
 WIDTH = 64
 READ_S = 1.0

@@ -1,6 +1,6 @@
 """CPU a call of HTTP clients against a trivial server on loopback: raw streams, aiohttp, httpx, the openai SDK, ours.
 
-    pip install aiohttp httpx-aiohttp pyreqwest openai
+    pip install -e ".[bench]" pyreqwest
     python -m benchmarks.http [--rounds 5] [--calls 2000]
 
 The server is a process of its own and answers every request with one fixed chat completion of 400 bytes. What is

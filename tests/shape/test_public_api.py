@@ -6,6 +6,7 @@ import ast
 import doctest
 import fnmatch
 import importlib
+import importlib.util
 import inspect
 import json
 import pkgutil
@@ -188,6 +189,8 @@ def test_examples_in_docstrings_are_true(package: str) -> None:
     home = importlib.import_module(package)
     failed = []
     for found in pkgutil.walk_packages(home.__path__, f"{package}."):
+        if ".inspect_bridge." in f"{found.name}." and importlib.util.find_spec("inspect_ai") is None:
+            continue  # its extra wants an environment of its own
         if found.name.rpartition(".")[2] not in ("__main__", "_llama_child"):
             result = doctest.testmod(importlib.import_module(found.name))
             failed += [found.name] * bool(result.failed)

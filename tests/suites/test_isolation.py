@@ -307,6 +307,7 @@ def test_nothing_of_the_environment_is_there(outside: Outside) -> None:
 
 def test_time_is_up_whatever_a_program_does() -> None:
     """One that computes, sleeps, ignores signals or has closed its outputs is killed when its time is up."""
+    before = children()
     for program in (
         "while True: pass",
         "import time; time.sleep(60)",
@@ -321,7 +322,7 @@ def test_time_is_up_whatever_a_program_does() -> None:
         assert time.monotonic() - began < 10
         with pytest.raises(ProgramFailed, match=r"^its time was up$"):
             ran.printed()
-    assert not children()
+    assert children() == before
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
@@ -482,13 +483,14 @@ def test_a_program_killed_from_outside_has_not_failed() -> None:
 
 def test_a_program_that_cannot_be_isolated_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a part of the isolation fails, nothing of the program happens, and the error is no failed program."""
+    before = children()
     files = {**require_isolation().files, "read": ["/no/such/place"]}
     with pytest.raises(IsolationFailed, match="could not be isolated: FileNotFoundError"):
         Isolation(files).run("print('ran')", seconds=5, memory_mib=128, output_bytes=1_000)
     monkeypatch.setattr(module, "PYTHON", ("/no/such/python",))
     with pytest.raises(IsolationFailed, match="could not be started: No such file or directory"):
         run("print('ran')")
-    assert not children()
+    assert children() == before
 
 
 @pytest.mark.parametrize("part", ["_lock_files(**", "_limit(", "_filter_calls("])

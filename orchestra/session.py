@@ -20,7 +20,7 @@ from orchestra_agents.ledger import Budget, Cost, Ledger
 from orchestra_agents.limit import CallLimit
 from orchestra_agents.models.contract import Model, Sampling
 from orchestra_agents.models.embeddings import Embedder
-from orchestra_agents.models.names import resolve, resolve_embedder
+from orchestra_agents.models.names import canonical, resolve, resolve_embedder
 from orchestra_agents.models.throttle import Rate
 from orchestra_agents.payment import Tariff
 from orchestra_agents.prices import IN_PROCESS, Prices
@@ -213,7 +213,7 @@ class Session:
         address = base_url or self.base_url
 
         def one(name: str) -> Model:
-            key = (name, address)
+            key = (canonical(name), address)
             if key not in self._models:
                 self._models[key] = resolve(
                     name,

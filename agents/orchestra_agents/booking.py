@@ -11,7 +11,6 @@ from orchestra_agents.ledger import Cost, Ledger, Reservation
 from orchestra_agents.models._observer import observer
 from orchestra_agents.models.contract import Model, Prompt, Sampling, canonical_json
 from orchestra_agents.prices import FREE, Price
-from orchestra_agents.working_time import waiting
 
 
 class Requests:
@@ -67,14 +66,13 @@ class Requests:
         self._failed = Tried(told.attempts + error.attempts, told.calls + error.calls, told.unknown + error.unknown)
 
     async def retrying(self, error: ModelError) -> None:
-        """Reserve what another request may take, waiting where only calls in flight stand in the way.
+        """Reserve what another request may take; nobody waits here who holds a reservation and a slot already.
 
         Raises:
             BudgetExceeded: It could pass a cap.
         """
         if error.calls or error.unknown:
-            async with waiting():
-                self._extra.append(await self._ledger.admit(self._worst, holding=1 + len(self._extra)))
+            self._extra.append(self._ledger.reserve(self._worst))
 
 
 class Tried(NamedTuple):

@@ -75,7 +75,7 @@ class Ledger:
         self.budget, self.spent, self.reserved = budget, spent, Cost()
         self._parent = parent
         self._started: float | None = None
-        self._open = self._stalled = 0
+        self._open = 0
         self._waiting: list[asyncio.Future[None]] = []
 
     @property
@@ -107,13 +107,8 @@ class Ledger:
         ours = max(0.0, self.budget.seconds - (now - (now if self._started is None else self._started)))
         return ours if theirs is None else min(ours, theirs)
 
-    async def admit(self, worst: Cost, *, holding: int = 0) -> Reservation:
+    async def admit(self, worst: Cost) -> Reservation:
         """Set aside what one call may take at worst, waiting where only calls in flight stand in the way.
-
-        Args:
-            worst: What the call may take.
-            holding: Reservations that the caller holds meanwhile: where all that are open belong to such callers, who
-                would wait for one another, the last of them is refused.
 
         Raises:
             BudgetExceeded: What is spent and this together could pass a cap, or time is up.
@@ -122,15 +117,11 @@ class Ledger:
             try:
                 return self.reserve(worst)
             except BudgetExceeded:
-                if not self._may_fit_later(worst) or (holding and self._stalled + holding >= self._open):
+                if not self._may_fit_later(worst):
                     raise
             freed = asyncio.get_running_loop().create_future()
             self._wait_here(freed)
-            self._stalled += holding
-            try:
-                await freed
-            finally:
-                self._stalled -= holding
+            await freed
 
     def reserve(self, worst: Cost) -> Reservation:
         """Set aside what one call may take at worst.

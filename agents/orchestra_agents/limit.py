@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 
 
 class CallLimit:
@@ -55,45 +52,3 @@ class CallLimit:
                 turn.set_result(None)
                 count -= 1
         self._free += count
-
-
-class Slots:
-    """Slots that somebody holds while his calls are made, and lends to others while they wait.
-
-    Args:
-        limit: Whose slots they are.
-        count: How many are held.
-    """
-
-    __slots__ = ("_held", "_limit")
-
-    def __init__(self, limit: CallLimit, count: int = 1) -> None:
-        self._limit, self._held = limit, count
-
-    @contextmanager
-    def lending(self) -> Iterator[None]:
-        """Lend slots where calls made within wait."""
-        token = held_slots.set(self)
-        try:
-            yield
-        finally:
-            held_slots.reset(token)
-
-    def release(self) -> None:
-        """Give back what is held."""
-        self._limit.release(self._held)
-        self._held = 0
-
-    def lend(self) -> None:
-        """Let somebody else have one."""
-        self._held -= 1
-        self._limit.release()
-
-    async def take_back(self) -> None:
-        """Have one again, waiting for it."""
-        await self._limit.acquire()
-        self._held += 1
-
-
-held_slots: ContextVar[Slots | None] = ContextVar("held_slots", default=None)
-"""The slots that are held for the calls made in this context."""

@@ -16,7 +16,7 @@ from orchestra_agents.journal.records import Asked, CallFailed, Embedded, Record
 from orchestra_agents.journal.replay import ENDPOINTS, RunState
 from orchestra_agents.journal.sqlite import RunJournal, text_key
 from orchestra_agents.ledger import Cost, Ledger, Reservation
-from orchestra_agents.limit import CallLimit, Slots
+from orchestra_agents.limit import CallLimit
 from orchestra_agents.models.contract import (
     Completion,
     Model,
@@ -274,14 +274,12 @@ class Sampler:
             make: Makes it.
             parts: For each completion of what it gives, the requests it took and its usage.
         """
-        slots = Slots(self._limit)
         try:
             if self._tell:
                 self._tell.pop()()
-            with slots.lending():
-                return await self._asked(call, make, parts)
+            return await self._asked(call, make, parts)
         finally:
-            slots.release()
+            self._limit.release()
             call.reservation.release()
 
     async def _asked(

@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 
-from orchestra_agents.limit import held_slots
-
 _running: ContextVar[tuple[WorkClock, ...]] = ContextVar("running_work_clocks", default=())
 
 
@@ -86,17 +84,12 @@ def calling() -> Iterator[None]:
 
 @asynccontextmanager
 async def waiting() -> AsyncIterator[None]:
-    """Wait within: for the clocks that run in this context it is no work, and a slot that is held here is lent."""
-    clocks, slots = _running.get(), held_slots.get()
+    """Wait within: for the clocks that run in this context it is no work."""
+    clocks = _running.get()
     for clock in clocks:
         clock.count(waits=1)
     try:
-        if slots is None:
-            yield
-        else:
-            slots.lend()
-            yield
-            await slots.take_back()
+        yield
     finally:
         for clock in clocks:
             clock.count(waits=-1)

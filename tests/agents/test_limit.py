@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.testing import run_virtual
-from orchestra_agents.limit import CallLimit, Slots
-from orchestra_agents.working_time import waiting
+from orchestra_agents.limit import CallLimit
 
 
 async def test_a_waiter_cancelled_while_slots_are_given_back_loses_none() -> None:
@@ -55,59 +54,3 @@ def test_whatever_is_cancelled_all_slots_come_back_and_the_width_holds(width: in
 
     assert run_virtual(main()) == width
     assert most <= width
-
-
-async def test_a_slot_is_lent_while_its_call_waits() -> None:
-    """Who waits holds nobody up; when the wait is over a slot is waited for, and all are given back at the end."""
-    limit, told = CallLimit(1), []
-
-    async def waits() -> None:
-        await limit.acquire()
-        slots = Slots(limit)
-        try:
-            with slots.lending():
-                async with waiting():
-                    told.append("waits")
-                    await asyncio.sleep(0.01)
-                told.append("goes on")
-        finally:
-            slots.release()
-
-    async def works() -> None:
-        await limit.acquire()
-        told.append("works")
-        await asyncio.sleep(0.05)
-        told.append("is through")
-        limit.release()
-
-    await asyncio.gather(waits(), works())
-    assert told == ["waits", "works", "is through", "goes on"]
-    assert limit.take(5) == 1
-
-
-async def test_a_slot_that_is_lent_is_not_given_back_twice() -> None:
-    """A call that is cancelled while it waits, or waits for its slot again, leaves the limit as it was."""
-    limit = CallLimit(1)
-
-    async def waits() -> None:
-        await limit.acquire()
-        slots = Slots(limit)
-        try:
-            with slots.lending():
-                async with waiting():
-                    await asyncio.sleep(0.01)
-        finally:
-            slots.release()
-
-    for hold_up in (False, True):
-        task = asyncio.create_task(waits())
-        await asyncio.sleep(0)
-        if hold_up:
-            await limit.acquire()
-            await asyncio.sleep(0.03)
-        task.cancel()
-        await asyncio.wait([task])
-        if hold_up:
-            limit.release()
-        assert limit.take(5) == 1
-        limit.release()

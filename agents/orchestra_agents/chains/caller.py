@@ -10,7 +10,7 @@ from orchestra_agents.booking import Requests, takes_several, worst_cost
 from orchestra_agents.errors import BudgetExceeded, InputError, ModelError, ModelUnavailable
 from orchestra_agents.journal.chain_records import Spent
 from orchestra_agents.ledger import Cost, Ledger
-from orchestra_agents.limit import CallLimit, Slots
+from orchestra_agents.limit import CallLimit
 from orchestra_agents.models.contract import Completion, Model, Prompt, Sampling
 from orchestra_agents.payment import Payment, Tariff
 from orchestra_agents.prices import FREE, Price
@@ -133,11 +133,10 @@ class Caller:
         """Send one request for all of `samplings`; the server may give fewer."""
         async with waiting():
             await self._limit.acquire()
-        slots = Slots(self._limit)
         try:
-            return await self._sample(model, prompt, samplings[0], len(samplings), bill, slots, is_one=True)
+            return await self._sample(model, prompt, samplings[0], len(samplings), bill, is_one=True)
         finally:
-            slots.release()
+            self._limit.release()
 
     async def _send(self, model: Model, prompt: Prompt, samplings: Sequence[Sampling], bill: Bill) -> list[Completion]:
         done: list[Completion] = []
@@ -149,11 +148,10 @@ class Caller:
                 async with waiting():
                     await limit.acquire()
                 count = 1 + limit.take(wanted - 1)
-            slots = Slots(limit, count)
             try:
-                done += await self._sample(model, prompt, samplings[len(done)], count, bill, slots)
+                done += await self._sample(model, prompt, samplings[len(done)], count, bill)
             finally:
-                slots.release()
+                limit.release(count)
         return done
 
     def _price_of(self, model: Model) -> Price | None:
@@ -169,7 +167,6 @@ class Caller:
         sampling: Sampling,
         count: int,
         bill: Bill,
-        slots: Slots,
         *,
         is_one: bool = False,
     ) -> list[Completion]:
@@ -182,8 +179,7 @@ class Caller:
             return completions
         worst = worst_cost(prompt, sampling, price, samples=count if is_one else 1)
         call = partial(sample, prompt, sampling, count)
-        with slots.lending():
-            completions = await self._booked_call(call, worst, 1 if is_one else count, bill)
+        completions = await self._booked_call(call, worst, 1 if is_one else count, bill)
         bill.add(completions, price)
         if lost := sum(max(0, one.calls - 1) for one in completions):
             bill.payment().lose(lost, worst.tokens, worst.usd)

@@ -25,7 +25,8 @@ class Requests:
     def __init__(self, ledger: Ledger, worst: Cost) -> None:
         self._ledger, self._worst = ledger, worst
         self._extra: list[Reservation] = []
-        self._sent = 0
+        self._sent: int | None = None
+        """Requests that were sent; None of a model that does not tell."""
         self._failed = Tried(0, 0, 0)
 
     @contextmanager
@@ -48,7 +49,7 @@ class Requests:
         failed = self._failed
         if not failed.attempts and isinstance(error, ModelError):  # of a model that does not tell
             failed = Tried(error.attempts, error.calls, error.unknown)
-        still = max(0, self._sent - failed.attempts) if self._sent else open_
+        still = open_ if self._sent is None else max(0, self._sent - failed.attempts)
         return Tried(failed.attempts + still, failed.calls, failed.unknown + still)
 
     def release(self) -> None:
@@ -56,16 +57,20 @@ class Requests:
         for reservation in self._extra:
             reservation.release()
 
+    def queued(self) -> None:
+        """Know that the model tells what it sends."""
+        self._sent = self._sent or 0
+
     def sent(self) -> None:
         """Count a request."""
-        self._sent += 1
+        self._sent = (self._sent or 0) + 1
 
     def failed(self, error: ModelError) -> None:
         """Count a request that failed."""
         told = self._failed
         self._failed = Tried(told.attempts + error.attempts, told.calls + error.calls, told.unknown + error.unknown)
 
-    async def retrying(self, error: ModelError) -> None:
+    def retrying(self, error: ModelError) -> None:
         """Reserve what another request may take; nobody waits here who holds a reservation and a slot already.
 
         Raises:

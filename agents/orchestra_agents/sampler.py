@@ -184,9 +184,8 @@ class Sampler:
                 calls=self._expected,
             )
 
-        with calling():
-            async with waiting():
-                await self._finding_out.wait(id(model), find_out)
+        with calling(), waiting():
+            await self._finding_out.wait(id(model), find_out)
         self._ready.add(id(model))
 
     async def embed(self, node: str, texts: Sequence[str], embedder: Embedder) -> list[list[float]]:
@@ -202,8 +201,9 @@ class Sampler:
             return list(json.loads(self._journal.journal.blob(recorded.text)))
         price, most = self._tariff.of(embedder), sum(len(text.encode()) for text in texts)
         worst = Cost(calls=1, tokens=most, usd=price.worst(most, 0) if price is not None else 0.0)
-        call = _Call([one], price, await self._turn(worst))
-        made, taken = await self._ask(call, lambda: embedder.embed(texts), lambda made: [(made.calls, made.usage)])
+        with calling():
+            call = _Call([one], price, await self._turn(worst))
+            made, taken = await self._ask(call, lambda: embedder.embed(texts), lambda made: [(made.calls, made.usage)])
         vectors = json.dumps(made.vectors, separators=(",", ":"))
         self._journal.append(
             Embedded(
@@ -251,7 +251,7 @@ class Sampler:
         """Wait for room in the budget, then for a slot; time that is up meanwhile ends the wait."""
         try:
             async with asyncio.timeout(self._ledger.seconds_left()) as deadline:
-                async with waiting():
+                with waiting():
                     reservation = await self._ledger.admit(worst)
                     try:
                         await self._limit.acquire()
@@ -291,7 +291,7 @@ class Sampler:
         requests = Requests(self._ledger, worst)
         try:
             async with asyncio.timeout(self._ledger.seconds_left()) as deadline:
-                with requests.heard(), clock.running(), calling():
+                with requests.heard(), clock.running():
                     made = await make()
         except (ModelError, ModelUnavailable, BudgetExceeded, InputError) as error:
             call.reservation.commit(self._fail(call, error.code, requests.tried(error)))

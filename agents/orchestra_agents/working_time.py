@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 _running: ContextVar[tuple[WorkClock, ...]] = ContextVar("running_work_clocks", default=())
@@ -82,8 +82,8 @@ def calling() -> Iterator[None]:
             clock.count(calls=-1)
 
 
-@asynccontextmanager
-async def waiting() -> AsyncIterator[None]:
+@contextmanager
+def waiting() -> Iterator[None]:
     """Wait within: for the clocks that run in this context it is no work."""
     clocks = _running.get()
     for clock in clocks:

@@ -93,7 +93,7 @@ async def test_no_clock_of_the_first_runs_with_it() -> None:
     shared = SharedWork()
 
     async def wait() -> None:
-        async with waiting():
+        with waiting():
             await asyncio.sleep(0.05)
 
     clock = WorkClock()

@@ -24,7 +24,7 @@ def now() -> float:
 
 async def wait(seconds: float) -> None:
     """Wait, as a call for its turn."""
-    async with waiting():
+    with waiting():
         await asyncio.sleep(seconds)
 
 
@@ -37,7 +37,7 @@ def test_clock_counts_what_is_not_waited() -> None:
         with clock.running():
             await asyncio.sleep(2)
             assert clock.seconds() == 2
-            async with waiting():
+            with waiting():
                 await asyncio.sleep(10)
                 assert clock.seconds() == 2
             assert clock.seconds() == 2
@@ -49,8 +49,8 @@ def test_clock_counts_what_is_not_waited() -> None:
 
 async def test_waiting_without_a_clock_does_nothing() -> None:
     """Calls that no clock runs for may wait all the same."""
-    async with waiting(), waiting():
-        pass
+    with waiting(), waiting():
+        await asyncio.sleep(0)
 
 
 def test_time_passes_while_any_call_works() -> None:
@@ -61,9 +61,8 @@ def test_time_passes_while_any_call_works() -> None:
         clock = WorkClock()
 
         async def waits() -> None:
-            with calling():
-                async with waiting():
-                    await asyncio.sleep(5)
+            with calling(), waiting():
+                await asyncio.sleep(5)
 
         async def works() -> None:
             with calling():
@@ -84,7 +83,7 @@ def test_nested_waits_count_once() -> None:
     async def main() -> None:
         clock = WorkClock()
         with clock.running():
-            async with waiting():
+            with waiting():
                 await wait(2)
                 await asyncio.sleep(3)
                 await wait(2)
@@ -284,7 +283,7 @@ def test_wait_that_fails_is_over(error: BaseException) -> None:
     """After a wait that ends in an exception the clock goes on, and the limit counts again."""
 
     async def fail() -> None:
-        async with waiting():
+        with waiting():
             await asyncio.sleep(10)
             raise error
 

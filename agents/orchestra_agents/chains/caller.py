@@ -131,7 +131,7 @@ class Caller:
         self, model: Model, prompt: Prompt, samplings: Sequence[Sampling], bill: Bill
     ) -> list[Completion]:
         """Send one request for all of `samplings`; the server may give fewer."""
-        async with waiting():
+        with waiting():
             await self._limit.acquire()
         try:
             return await self._sample(model, prompt, samplings[0], len(samplings), bill, is_one=True)
@@ -145,7 +145,7 @@ class Caller:
             wanted = len(samplings) - len(done)
             count = limit.take(wanted)
             if not count:
-                async with waiting():
+                with waiting():
                     await limit.acquire()
                 count = 1 + limit.take(wanted - 1)
             try:

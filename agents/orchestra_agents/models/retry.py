@@ -106,14 +106,14 @@ def _tell(error: ModelError) -> None:
         heard.failed(error)
 
 
-async def _tell_retry(state: RetryCallState) -> None:
+def _tell_retry(state: RetryCallState) -> None:
     heard = observer.get()
     error = state.outcome.exception() if state.outcome is not None else None
     if heard is not None and isinstance(error, ModelError):
         heard.failed(error)
-        await heard.retrying(error)
+        heard.retrying(error)
 
 
 async def _sleep(seconds: float) -> None:
-    async with waiting():
+    with waiting():
         await asyncio.sleep(seconds)

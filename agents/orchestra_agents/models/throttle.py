@@ -107,9 +107,11 @@ class Throttle:
             tokens: What it may take, input and output together.
             spent: What it took, told by its result; None takes `tokens` for it.
         """
+        heard = observer.get()
+        if heard is not None:
+            heard.queued()
         turn = await self._enter(tokens)
         epoch = turn.come.result()
-        heard = observer.get()
         if heard is not None:
             heard.sent()
         try:
@@ -138,7 +140,7 @@ class Throttle:
         self._waiting.append(turn)
         self._admit()
         if not turn.come.done():
-            async with waiting():
+            with waiting():
                 await self._come(turn)
         return turn
 

@@ -160,6 +160,11 @@ class RunState:
         """Return all replies that are recorded, in the order of their arrival."""
         return self._replies.values()
 
+    def carried_out(self) -> list[tuple[str, Json]]:
+        """Return the calls of tools that were carried out and seen to end, in that order: tool and arguments."""
+        seen = [(one.tool, self.calls.get(key)) for key, one in self.observed.items()]
+        return [(tool, called.arguments) for tool, called in seen if called is not None]
+
     def embedding(self, sample: str) -> Embedded | None:
         """Return the recorded embedding of some texts, by its identity."""
         return self._vectors.get(sample)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
@@ -20,10 +20,11 @@ from orchestra_agents.models._anthropic_wire import (
     without_refused,
 )
 from orchestra_agents.models._fan_out import singles
+from orchestra_agents.models._served import Served
 from orchestra_agents.models._sse import fill
-from orchestra_agents.models.contract import Completion, Evidence, Form, ModelFacts, Prompt, Sampling, estimate_tokens
+from orchestra_agents.models.contract import Completion, ModelFacts, Prompt, Sampling
 from orchestra_agents.models.inquiry import Inquiry, Tally
-from orchestra_agents.models.throttle import Throttle, spent_tokens
+from orchestra_agents.models.throttle import Throttle
 from orchestra_agents.models.transport import Retry, Transport
 
 __all__ = ["VERSION", "AnthropicModel", "Dialect", "transport_to"]
@@ -41,7 +42,7 @@ def transport_to(base_url: str, *, api_key: str | None, concurrency: int = 8) ->
     return Transport(base_url, api_key=api_key, concurrency=concurrency, key_header="x-api-key", headers=headers)
 
 
-class AnthropicModel:
+class AnthropicModel(Served):
     """Samples over `/messages`, one request for each sample.
 
     Several samples of one long prompt share it through the server's prompt cache. A cache entry can be read once the
@@ -62,9 +63,6 @@ class AnthropicModel:
         throttle: How many requests may be in flight; None allows as many as the transport has connections.
     """
 
-    evidence: Evidence = "real"
-    form: Form = "chat"
-
     def __init__(
         self,
         model: str,
@@ -75,22 +73,8 @@ class AnthropicModel:
         retry: Retry = _RETRY,
         throttle: Throttle | None = None,
     ) -> None:
-        self._model = model
-        self._name = name
-        self._transport = transport
+        super().__init__(model, name=name, transport=transport, retry=retry, throttle=throttle)
         self._dialect = dialect
-        self._retry = retry
-        self._throttle = throttle or Throttle(ceiling=transport.concurrency)
-        self._window: int | None = None
-        self._has_learnt = False
-
-    @property
-    def name(self) -> str:
-        """The canonical `provider:model` name."""
-        return self._name
-
-    def __repr__(self) -> str:
-        return f"AnthropicModel({self._name!r}, {self._transport!r})"
 
     async def sample(self, prompt: Prompt, sampling: Sampling, count: int = 1) -> list[Completion]:
         """Return `count` completions of `prompt`; the interface has no seeds, so chance alone tells them apart.
@@ -138,7 +122,7 @@ class AnthropicModel:
                 raise
             return [assembly.completion(prompt)]
 
-        return await self._politely(read, prompt, sampling)
+        return (await self._politely(read, prompt, sampling))[0]
 
     async def probe(self, tally: Tally | None = None) -> ModelFacts:
         """Ask the server what it can do, in two small requests.
@@ -165,25 +149,7 @@ class AnthropicModel:
         """Ask from now on as the server takes it, as found by `probe`."""
         if facts.json_schema is False:
             self._dialect = replace(self._dialect, has_schema=False)
-        if facts.context is not None:
-            self._window, self._has_learnt = facts.context, True
-
-    @property
-    def base_url(self) -> str:
-        """Where its server is."""
-        return self._transport.base_url
-
-    @property
-    def window(self) -> int | None:
-        """Context window in tokens, where the server was asked and said it."""
-        return self._window
-
-    async def learn_window(self) -> int | None:
-        """Ask the server for its context window, once; None where it does not say."""
-        if not self._has_learnt:
-            self._window = await _anthropic_probe.context_of(self._model, self._transport)
-            self._has_learnt = True
-        return self._window
+        super().learn(facts)
 
     async def count_tokens(self, prompt: Prompt) -> int | None:
         """Return the tokens of `prompt` by the server's own count, None where its answer holds none.
@@ -193,9 +159,8 @@ class AnthropicModel:
         """
         return await _anthropic_probe.count_tokens(self._model, self._transport, prompt)
 
-    async def aclose(self) -> None:
-        """Give back the connections; may be called twice."""
-        await self._transport.aclose()
+    async def _ask_window(self) -> int | None:
+        return await _anthropic_probe.context_of(self._model, self._transport)
 
     async def _ask(self, prompt: Prompt, sampling: Sampling, *, is_marked: bool) -> Completion:
         """Return what one request, retried, gives."""
@@ -214,15 +179,7 @@ class AnthropicModel:
                 error.calls = 1  # answered, and perhaps billed, though not as promised
                 raise
 
-        return await self._politely(post, prompt, sampling)
-
-    async def _politely(
-        self, send: Callable[[], Awaitable[list[Completion]]], prompt: Prompt, sampling: Sampling
-    ) -> Completion:
-        """Send when it is this request's turn, and again as the policy allows."""
-        tokens = estimate_tokens(prompt.content()) + sampling.max_tokens
-        answered = await self._retry.run(lambda: self._throttle.run(send, tokens, spent_tokens))
-        return replace(answered.value[0], attempts=answered.attempts, calls=answered.calls)
+        return (await self._politely(post, prompt, sampling))[0]
 
     def _has_conceded(self, used: Dialect, told: str) -> bool:
         """Leave out from now on what the server refuses; whether a request sent with `used` may then succeed."""

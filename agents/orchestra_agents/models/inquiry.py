@@ -8,9 +8,10 @@ from functools import reduce
 from typing import TypeVar
 
 from orchestra_agents.errors import ModelError, ServerError
-from orchestra_agents.models.contract import Completion, ProbeCost, Prompt, Sampling, TokenUsage, estimate_tokens
+from orchestra_agents.models._served import ask_politely
+from orchestra_agents.models.contract import Completion, ProbeCost, Prompt, Sampling, TokenUsage
 from orchestra_agents.models.retry import Retry
-from orchestra_agents.models.throttle import Throttle, spent_tokens
+from orchestra_agents.models.throttle import Throttle
 
 T = TypeVar("T")
 
@@ -97,5 +98,4 @@ class Inquiry:
         async def once() -> list[Completion]:
             return await self.tally.count(answered, most)
 
-        tokens = estimate_tokens(prompt.content()) + written
-        return (await _PATIENCE.run(lambda: self.throttle.run(once, tokens, spent_tokens))).value
+        return await ask_politely(once, prompt, sampling, retry=_PATIENCE, throttle=self.throttle, count=count)

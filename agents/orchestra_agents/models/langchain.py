@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection
-from dataclasses import replace
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -16,6 +15,7 @@ from orchestra_agents.models._fan_out import singles
 from orchestra_agents.models._langchain_errors import error_of, said
 from orchestra_agents.models._langchain_wire import Settings, completion_of, messages_of, settings_of
 from orchestra_agents.models._schema_words import with_schema
+from orchestra_agents.models._served import ask_politely
 from orchestra_agents.models.contract import (
     Completion,
     Evidence,
@@ -24,10 +24,9 @@ from orchestra_agents.models.contract import (
     ModelFacts,
     Prompt,
     Sampling,
-    estimate_tokens,
 )
 from orchestra_agents.models.retry import Retry
-from orchestra_agents.models.throttle import START, Throttle, spent_tokens
+from orchestra_agents.models.throttle import START, Throttle
 
 _RETRY = Retry()
 _PATIENCE = Retry(attempts=2, total_s=10.0)
@@ -160,9 +159,7 @@ class LangChainModel:
                         raise error_of(error) from error
                     self._refused.add(refused)
 
-        tokens = estimate_tokens(prompt.content()) + sampling.max_tokens
-        answered = await retry.run(lambda: self._throttle.run(request, tokens, spent_tokens))
-        return replace(answered.value[0], attempts=answered.attempts, calls=answered.calls)
+        return (await ask_politely(request, prompt, sampling, retry=retry, throttle=self._throttle))[0]
 
     async def _invoke(self, messages: list[BaseMessage], stop: Collection[str], settings: Settings) -> BaseMessage:
         """Return the reply to one request."""

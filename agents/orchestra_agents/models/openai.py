@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -11,12 +11,13 @@ import structlog
 from orchestra_agents.errors import InvalidRequest, ServerError
 from orchestra_agents.models import _probe
 from orchestra_agents.models._fan_out import singles
+from orchestra_agents.models._served import Served
 from orchestra_agents.models._sse import fill
 from orchestra_agents.models._wire import Assembly, Dialect, completions_of, request_of
-from orchestra_agents.models.contract import Completion, Evidence, Form, ModelFacts, Prompt, Sampling, estimate_tokens
+from orchestra_agents.models.contract import Completion, ModelFacts, Prompt, Sampling
 from orchestra_agents.models.inquiry import Inquiry, Tally
-from orchestra_agents.models.throttle import Throttle, spent_tokens
-from orchestra_agents.models.transport import Attempted, Retry, Transport
+from orchestra_agents.models.throttle import Throttle
+from orchestra_agents.models.transport import Retry, Transport
 
 __all__ = ["Dialect", "OpenAIModel"]
 
@@ -27,7 +28,7 @@ _PLAIN = Dialect()
 _RETRY = Retry()
 
 
-class OpenAIModel:
+class OpenAIModel(Served):
     """Samples over `/chat/completions` and, for raw text, `/completions`.
 
     Where the server takes `n`, the samples of one call share a request (and its one seed); a server that turns out to
@@ -43,9 +44,6 @@ class OpenAIModel:
         throttle: How many requests may be in flight; None allows as many as the transport has connections.
     """
 
-    evidence: Evidence = "real"
-    form: Form = "chat"
-
     def __init__(
         self,
         model: str,
@@ -56,25 +54,11 @@ class OpenAIModel:
         retry: Retry = _RETRY,
         throttle: Throttle | None = None,
     ) -> None:
-        self._model = model
-        self._name = name
-        self._transport = transport
+        super().__init__(model, name=name, transport=transport, retry=retry, throttle=throttle)
         self._dialect = dialect
-        self._retry = retry
-        self._throttle = throttle or Throttle(ceiling=transport.concurrency)
         # llama.cpp has n, but counts the tokens of one choice only.
         self._uses_n = dialect.has_n and not dialect.is_llamacpp
         self._n_failed = False
-        self._window: int | None = None
-        self._has_learnt = False
-
-    @property
-    def name(self) -> str:
-        """The canonical `provider:model` name."""
-        return self._name
-
-    def __repr__(self) -> str:
-        return f"OpenAIModel({self._name!r}, {self._transport!r})"
 
     async def sample(self, prompt: Prompt, sampling: Sampling, count: int = 1) -> list[Completion]:
         """Return `count` completions of `prompt`, numbered from `sampling.index`.
@@ -134,8 +118,7 @@ class OpenAIModel:
             await fill(assembly, chunks, tell=tell, failed=self._transport.failure)
             return [assembly.completion(prompt)]
 
-        answered = await self._politely(read, prompt, sampling, 1)
-        return replace(answered.value[0], attempts=answered.attempts, calls=answered.calls)
+        return (await self._politely(read, prompt, sampling))[0]
 
     async def version(self) -> str | None:
         """Return the server's version, where it tells one; asks for no completion."""
@@ -148,30 +131,12 @@ class OpenAIModel:
         self._dialect = replace(self._dialect, max_tokens_field=name, has_schema=has_schema)
         if facts.n is not None:
             self._uses_n = facts.n and not self._dialect.is_llamacpp
-        if facts.context is not None:
-            self._window, self._has_learnt = facts.context, True
+        super().learn(facts)
 
     @property
     def uses_n(self) -> bool:
         """Whether several samples of one prompt go in one request, as far as is known."""
         return self._uses_n and not self._n_failed
-
-    @property
-    def base_url(self) -> str:
-        """Where its server is."""
-        return self._transport.base_url
-
-    @property
-    def window(self) -> int | None:
-        """Context window in tokens, where the server was asked and said it."""
-        return self._window
-
-    async def learn_window(self) -> int | None:
-        """Ask the server for its context window, once; None where it does not say."""
-        if not self._has_learnt:
-            self._window = await _probe.context_of(self._model, self._transport, self._dialect)
-            self._has_learnt = True
-        return self._window
 
     async def count_tokens(self, prompt: Prompt) -> int | None:
         """Return the tokens of `prompt` by the server's own tokenizer, None where it offers none.
@@ -181,9 +146,8 @@ class OpenAIModel:
         """
         return await _probe.count_tokens(self._model, self._transport, self._dialect, prompt)
 
-    async def aclose(self) -> None:
-        """Give back the connections; may be called twice."""
-        await self._transport.aclose()
+    async def _ask_window(self) -> int | None:
+        return await _probe.context_of(self._model, self._transport, self._dialect)
 
     async def _one(self, prompt: Prompt, sampling: Sampling, index: int) -> Completion:
         """Return sample `index`."""
@@ -208,10 +172,7 @@ class OpenAIModel:
             self._n_failed = self._n_failed or len(done) < wanted
             return done
 
-        answered = await self._politely(post, prompt, sampling, count)
-        first, *rest = answered.value
-        first = replace(first, attempts=answered.attempts, calls=answered.calls)
-        return [first, *(replace(one, calls=0) for one in rest)]
+        return await self._politely(post, prompt, sampling, count)
 
     def _has_conceded(self, error: InvalidRequest, used: Dialect, sampling: Sampling, count: int) -> bool:
         """Leave out from now on what the server refuses; whether the request may then succeed."""
@@ -224,10 +185,3 @@ class OpenAIModel:
             return True
         self._n_failed = self._n_failed or count > 1
         return count > 1
-
-    async def _politely(
-        self, send: Callable[[], Awaitable[list[Completion]]], prompt: Prompt, sampling: Sampling, count: int
-    ) -> Attempted[list[Completion]]:
-        """Send when it is this request's turn, and again as the policy allows."""
-        tokens = estimate_tokens(prompt.content()) + sampling.max_tokens * count
-        return await self._retry.run(lambda: self._throttle.run(send, tokens, spent_tokens))

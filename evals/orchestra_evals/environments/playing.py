@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from orchestra.choices import Choices
@@ -14,7 +13,6 @@ from orchestra.running import run
 from orchestra.session import Session
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.ledger import Budget
-from orchestra_agents.models.contract import Json
 from orchestra_evals.environments.environment import Environment
 from orchestra_topologies.graph import TaskGraph
 
@@ -61,7 +59,7 @@ async def play(
     """
     if run_id in session.journal.run_ids():
         state = RunState.of(session.journal.entries(run_id))
-        await environment.restore(list(_carried_out(state)))
+        await environment.restore(state.carried_out())
     toolbox = environment.toolbox()
     graph = TaskGraph(
         [
@@ -76,10 +74,3 @@ async def play(
     plan = Plan(task=graph, model=model, budget=budget or Budget(), choices=choices, tools=toolbox)
     result = await run(plan, session=session, run_id=run_id)
     return Played(score=environment.score(), result=result)
-
-
-def _carried_out(state: RunState) -> Iterator[tuple[str, Json]]:
-    """Yield the calls that were carried out and seen to end, in that order."""
-    for key, seen in state.observed.items():
-        if key in state.calls:
-            yield seen.tool, state.calls[key].arguments

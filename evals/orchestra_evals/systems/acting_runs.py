@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil
 
@@ -74,12 +73,5 @@ async def spending_of(choices: Choices, environment: Environment) -> Spending | 
 async def state_left(environment: Environment, result: RunResult, journal: Journal) -> Json:
     """Return the state in which a run left its environment, by the calls that the journal holds."""
     if result.run_id in journal.run_ids():
-        await environment.restore(list(_carried_out(RunState.of(journal.entries(result.run_id)))))
+        await environment.restore(RunState.of(journal.entries(result.run_id)).carried_out())
     return environment.state()
-
-
-def _carried_out(state: RunState) -> Iterator[tuple[str, Json]]:
-    """Yield the calls that were carried out and seen to end, in that order."""
-    for key, seen in state.observed.items():
-        if key in state.calls:
-            yield seen.tool, state.calls[key].arguments

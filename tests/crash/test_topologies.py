@@ -74,7 +74,7 @@ class Bench:
             model = ["--model", "vllm:test", "--base-url", self.server.url, "--k", self.k, "--seed", str(SEED)]
             ways = ["--topology", self.way, "--team", self.team]
             arguments = ["run", str(self.folder / "graph.json"), "--run-id", run_id, *ways, *model]
-        command = [*RUN, *arguments, "--journal", str(self.journal), "--json"]
+        command = [*RUN, *arguments, "--no-probe", "--journal", str(self.journal), "--json"]  # probes are no samples
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def finish(self, run_id: str, *, is_new: bool) -> Json:

@@ -542,6 +542,7 @@ SAID = [
     "file:quiz.csv,target=t,choices=t|w 1|w 2,difficulty=level|topic,answer=text,shares=0/100/0,deal_seed=3",
     "file:quiz.csv,id=i,family=f,difficulty=level,split=s,example=e,scorer=f1,shuffle=yes,level=2",
     'file:quiz.csv,"answer={""choice"":[""a"",""b""]}",shares=12.5/75/12.5',
+    "file:quiz.csv,difficulty=level,shuffle=yes,batch=20,level=2",
     "file:quiz.csv,scorer=regex:pattern=is: (.*)=",
 ]
 
@@ -594,6 +595,8 @@ def test_suites_are_made_by_name(tmp_path: Path) -> None:
         (",shares=a/b/c", r"^suite: file: shares must be three shares in percent, 20/60/20, got 'a/b/c'$"),
         (",shares=1/1/1", r"^shares: must be from 0 to 1 and 1 together, got 0\.01/0\.01/0\.01$"),
         (",shuffle=1", r"^suite: file: shuffle must be yes or no, got '1'$"),
+        (",batch=x", r"^suite: file: batch must be an integer, got 'x'$"),
+        (",batch=1", r"^batch: must be an integer from 2 to 20, rows asked at once, got 1$"),
         (",deal_seed=x", r"^suite: file: deal_seed must be an integer, got 'x'$"),
         (",answer=prose", r"^answer: must be text, number, code, "),
         (",answer={", r"^suite: file: answer must be JSON where it begins with a brace, got '\{'$"),

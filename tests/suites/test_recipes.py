@@ -33,6 +33,8 @@ def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     shutil.copytree(DATA, tmp_path, dirs_exist_ok=True)
     (tmp_path / "quiz.jsonl").write_text('{"question": "1 / 8?", "answer": 0.125}\n')
     (tmp_path / "a,b.jsonl").write_text('{"input": "1 / 8?", "target": 0.125}\n')
+    reviews = [{"input": f"Review {n}", "target": ("good", "bad")[n % 2]} for n in range(10)]
+    (tmp_path / "reviews.jsonl").write_text("".join(json.dumps(row) + "\n" for row in reviews))
     (tmp_path / "samples.jsonl").write_text(json.dumps(ROW) + "\n")
     monkeypatch.chdir(tmp_path)
     made: dict[str, Any] = {}
@@ -54,13 +56,13 @@ def all_samples(suite: FileSuite) -> list[Sample]:
 def test_names_in_the_recipes_make_suites(recipes: dict[str, Any]) -> None:
     """Every `file:` line makes a suite whose targets are right; those beside Python code make the same samples."""
     names = re.findall(r"^    (file:.*)$", RECIPES.read_text(), re.MULTILINE)
-    assert len(names) == 4
+    assert len(names) == 5
     for name in names:
         suite = make_suite(name)
         assert isinstance(suite, FileSuite)
         for sample in all_samples(suite):
             assert suite.check(sample, sample.target).outcome == "right"
-    for name, written in ((names[1], "gpqa"), (names[2], "hotpot")):
+    for name, written in ((names[1], "reviews"), (names[2], "gpqa"), (names[3], "hotpot")):
         assert all_samples(make_suite(name)) == all_samples(recipes[written])  # type: ignore[arg-type] # both are files
         assert recipes[written].name == name
 

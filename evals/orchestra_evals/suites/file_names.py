@@ -8,7 +8,8 @@ quote is written twice. The first is the path, colons and equals signs included.
 
 Keys are the fields of `Fields`, where several columns are separated by `|` and `\n` in `input` is a line break;
 `scorer`; `answer` (text, number, code, `yes|no|maybe`, or JSON as in a graph file); `shares` in percent, `20/60/20`;
-`deal_seed`; and `shuffle=yes`. Any other key is an axis of difficulty, which keeps the value given.
+`deal_seed`; `shuffle=yes`; and `batch`, how many rows are asked at once. Any other key is an axis of difficulty, which
+keeps the value given.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ from orchestra_evals.suites.file_rows import Fields
 from orchestra_evals.suites.options import is_yes
 from orchestra_evals.suites.suite import Split
 
+LEAST_BATCH, MOST_BATCH = 2, 20
+"""How many rows may be asked at once."""
+
 _COLUMNS = tuple(one.name for one in fields(Fields))
 _LISTS = ("choices", "difficulty")
-_SETTINGS = ("scorer", "answer", "shares", "deal_seed", "shuffle")
+_SETTINGS = ("scorer", "answer", "shares", "deal_seed", "shuffle", "batch")
 _QUOTING = "put a part that holds a comma in double quotes"
 
 
@@ -62,7 +66,11 @@ class Shares:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All that the name of a file says beside its path."""
+    """All that the name of a file says beside its path.
+
+    Raises:
+        InputError: So many rows cannot be asked at once.
+    """
 
     fields: Fields = field(default_factory=Fields)
     scorer: str | None = None
@@ -71,8 +79,15 @@ class Settings:
     """None where it is derived."""
     shares: Shares = field(default_factory=Shares)
     shuffle_choices: bool = False
+    batch: int | None = None
+    """How many rows are asked at once; None asks each by itself."""
     pins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Values of axes of difficulty, as text."""
+
+    def __post_init__(self) -> None:
+        if self.batch is not None and (type(self.batch) is not int or not LEAST_BATCH <= self.batch <= MOST_BATCH):
+            allowed = f"an integer from {LEAST_BATCH} to {MOST_BATCH}"
+            raise InputError("batch", f"must be {allowed}, rows asked at once, got {shown(self.batch)}")
 
 
 def name_of_file(path: str, settings: Settings) -> str:
@@ -99,6 +114,8 @@ def name_of_file(path: str, settings: Settings) -> str:
         said["deal_seed"] = str(shares.seed)
     if settings.shuffle_choices:
         said["shuffle"] = "yes"
+    if settings.batch is not None:
+        said["batch"] = str(settings.batch)
     said |= settings.pins
     return "file:" + ",".join(_quoted(part) for part in (path, *(f"{key}={one}" for key, one in said.items())))
 
@@ -117,12 +134,14 @@ def read_name(text: str) -> tuple[str, Settings]:
         told = f"{others[0]!r} is no key, and no axis of difficulty; the keys are {', '.join((*_COLUMNS, *_SETTINGS))}"
         raise InputError("suite", f"file: {told} ({_QUOTING})")
     seed = _read(said.pop("deal_seed", "0"), "deal_seed", int, "an integer")
+    batch = said.pop("batch", None)
     return path, Settings(
         fields=columns,
         scorer=said.pop("scorer", None),
         answer=_answer(said.pop("answer", None)),
         shares=_shares(said.pop("shares", None), seed),
         shuffle_choices=_read(said.pop("shuffle", "no"), "shuffle", is_yes, "yes or no"),
+        batch=None if batch is None else _read(batch, "batch", int, "an integer"),
         pins=MappingProxyType(said),
     )
 

@@ -15,9 +15,10 @@ from orchestra_agents.answers import AnswerType
 from orchestra_agents.errors import InputError
 from orchestra_agents.models.contract import Json, canonical_json, digest
 from orchestra_agents.sections import as_text
+from orchestra_evals.suites.file_batches import batch_graph, batched, check_batch, check_rows, scoring_of
 from orchestra_evals.suites.file_names import Settings, Shares, name_of_file, read_name
 from orchestra_evals.suites.file_rows import SPLITS, Fields, Row, best, bound, rows_of
-from orchestra_evals.suites.judging import Judged, targets_of
+from orchestra_evals.suites.judging import Judged
 from orchestra_evals.suites.pinned import Pinned
 from orchestra_evals.suites.scorers import Function, Scorer, scorer_of
 from orchestra_evals.suites.scoring import malformed, with_slips
@@ -37,7 +38,10 @@ Cell: TypeAlias = tuple[Split, tuple[Json, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSuite:
-    """The rows of a file as samples; which split a row is in does not depend on the seed, their order does."""
+    """The rows of a file as samples, each by itself or several at once.
+
+    Which split a row is in does not depend on the seed; their order does, and with it which are asked at once.
+    """
 
     name: str
     about: About
@@ -47,6 +51,8 @@ class FileSuite:
     """What to ask a model about answers that `check` finds wrong; None where `check` decides."""
     shuffle_choices: bool
     """Whether choices are in another order for each row and seed."""
+    batch: int | None
+    """How many rows one sample asks; None asks each by itself."""
     cells: Mapping[Cell, tuple[Row, ...]]
     answers: tuple[Json, ...]
     """The right answers of all rows, each once."""
@@ -57,20 +63,42 @@ class FileSuite:
         Raises:
             InputError: The suite has no such difficulty.
         """
-        return len(self._rows(difficulty, split))
+        return len(self._rows(difficulty, split)) // (self.batch or 1)
 
     def sample(self, difficulty: Difficulty, index: int, *, split: Split, seed: int) -> Sample:
         """Return a sample; all indices below `count` give each row once, in an order that the seed decides.
 
+        The last rows of that order are left out where they fill no batch.
+
         Raises:
             InputError: The suite has no such difficulty, or no so many samples there.
         """
-        rows = self._rows(difficulty, split)
-        if not rows:
-            raise InputError("split", f"{split} holds no sample of {self.name} here; deal out other shares")
-        if not 0 <= index < len(rows):
-            raise InputError("index", f"must be from 0 to {len(rows) - 1}, all that {split} holds here, got {index}")
-        row = rows[_order(len(rows), canonical_json([_VERSION, split, dict(difficulty), seed]))[index]]
+        rows, size = self._rows(difficulty, split), self.batch or 1
+        count = len(rows) // size
+        if not count:
+            ways = "deal out other shares" if self.batch is None else "deal out other shares, or ask fewer rows at once"
+            raise InputError("split", f"{split} holds no sample of {self.name} here; {ways}")
+        if not 0 <= index < count:
+            raise InputError("index", f"must be from 0 to {count - 1}, all that {split} holds here, got {index}")
+        order = _order(len(rows), canonical_json([_VERSION, split, dict(difficulty), seed]))
+        made = [self._sample(rows[place], difficulty, seed) for place in order[index * size : (index + 1) * size]]
+        return made[0] if self.batch is None else batched(made, self.check)
+
+    def check(self, sample: Sample, answer: Json) -> Score:
+        """Return what the scorer gives an answer for the best of the targets, malformed where it cannot read it.
+
+        Of several rows asked at once, it is the share of those that are right.
+
+        Where a model judges, it is asked by whoever runs the suite, and only about answers that are wrong here.
+        """
+        return self._check(sample.instance, answer) if self.batch is None else check_batch(sample, answer, self._check)
+
+    def graph(self, sample: Sample) -> TaskGraph | None:
+        """Return the rows that are asked at once as subtasks; None where a sample is one row, and so one question."""
+        return None if self.batch is None else batch_graph(sample)
+
+    def _sample(self, row: Row, difficulty: Difficulty, seed: int) -> Sample:
+        """Return the sample that is one row."""
         rng = random.Random(canonical_json([_VERSION, row.key(), seed]))
         choices = rng.sample(row.choices, len(row.choices)) if self.shuffle_choices else row.choices
         sample = Sample(
@@ -82,20 +110,13 @@ class FileSuite:
             family=row.family,
             instance={"targets": list(row.targets), "choices": list(choices)},
         )
-        return with_slips(sample, self.check, self._candidates(sample, rng))
+        return with_slips(sample, lambda one, answer: self._check(one.instance, answer), self._candidates(sample, rng))
 
-    def check(self, sample: Sample, answer: Json) -> Score:
-        """Return what the scorer gives an answer for the best of the targets, malformed where it cannot read it.
-
-        Where a model judges, it is asked by whoever runs the suite, and only about answers that are wrong here.
-        """
+    def _check(self, instance: Json, answer: Json) -> Score:
+        """Return what an answer to one row is worth, given the instance of the row's sample."""
         if answer is None or (isinstance(answer, str) and not answer.strip()):
             return malformed("there is no answer")
-        return best(bound(self.scorer, sample.instance["choices"]), answer, targets_of(sample))
-
-    def graph(self, sample: Sample) -> TaskGraph | None:
-        """Return None: a sample is one question."""
-        return None
+        return best(bound(self.scorer, instance["choices"]), answer, instance["targets"])
 
     def _rows(self, difficulty: Difficulty, split: Split) -> tuple[Row, ...]:
         check_difficulty(self.about, difficulty, {})
@@ -118,6 +139,7 @@ def from_file(
     answer: AnswerType | None = None,
     shares: Shares | None = None,
     shuffle_choices: bool = False,
+    batch: int | None = None,
 ) -> FileSuite:
     """Return a suite of the rows of a file: JSONL, JSON, CSV or YAML, as its name ends.
 
@@ -130,9 +152,12 @@ def from_file(
             `numeric`, else a text.
         shares: How rows are dealt out to the splits where no column says it; None is the default of each.
         shuffle_choices: Whether choices are put in another order for each row and seed.
+        batch: How many rows of one split and difficulty a sample asks at once, 2 to 20; their answers must be choices
+            or numbers. Such samples have graphs, in which each row is a subtask. None asks each row by itself.
 
     Raises:
-        InputError: The file cannot be read or a row is not what it should be; the sentence names the line.
+        InputError: The file cannot be read or a row is not what it should be; the sentence names the line. Or the rows
+            cannot be asked at once.
     """
     fields, shares = fields or Fields(), shares or Shares()
     asked = None if scorer is None else scorer_of(scorer)
@@ -143,14 +168,23 @@ def from_file(
         answer=answer,
         shares=shares,
         shuffle_choices=shuffle_choices,
+        batch=batch,
     )
+    if batch is not None:
+        check_rows(rows, decides)
     cells = {(split, place): dealt for place, group in _grouped(rows) for split, dealt in _dealt(group, shares).items()}
+    summary, scoring, size = f"The {len(rows):,} rows of {Path(path).name}", decides.says, len(rows)
+    if batch is not None:
+        size = _batches(cells.values(), batch)
+        summary += f", {batch} at once; left out: {len(rows) - size * batch:,}"
+        scoring = scoring_of(batch, decides)
     return FileSuite(
         name=name_of_file(str(path), settings),
-        about=_about(f"The {len(rows):,} rows of {Path(path).name}.", decides.says, fields.axes(), rows),
+        about=_about(f"{summary}.", scoring, fields.axes(), rows, size),
         scorer=Exact() if isinstance(decides, Judged) else decides,
         judged=decides if isinstance(decides, Judged) else None,
         shuffle_choices=shuffle_choices,
+        batch=batch,
         cells=MappingProxyType(cells),
         answers=tuple({row.answer.canonical(row.accepted): row.accepted for row in rows}.values()),
     )
@@ -165,13 +199,15 @@ def from_jsonl(
     id: str | None = None,
     family: str | None = None,
     scorer: str | Scorer | Judged | Function | None = None,
+    batch: int | None = None,
 ) -> FileSuite:
     """Return a suite of the rows of a file with what is wanted most; `from_file` says what all of it means, and more.
 
     Raises:
         InputError: The file cannot be read or a row is not what it should be; the sentence names the line.
     """
-    return from_file(path, Fields(input=input, target=target, choices=choices, id=id, family=family), scorer=scorer)
+    fields = Fields(input=input, target=target, choices=choices, id=id, family=family)
+    return from_file(path, fields, scorer=scorer, batch=batch)
 
 
 def named_file(text: str) -> Suite:
@@ -188,6 +224,7 @@ def named_file(text: str) -> Suite:
         answer=settings.answer,
         shares=settings.shares,
         shuffle_choices=settings.shuffle_choices,
+        batch=settings.batch,
     )
     kept = suite.about.default
     for axis, said in settings.pins.items():
@@ -205,7 +242,7 @@ def judge_of(suite: Suite) -> Judged | None:
     return suite.judged if isinstance(suite, FileSuite) else None
 
 
-def _about(summary: str, scoring: str, names: Sequence[str], rows: Sequence[Row]) -> About:
+def _about(summary: str, scoring: str, names: Sequence[str], rows: Sequence[Row], size: int) -> About:
     axes = _axes(names, rows)
     return About(
         summary=summary,
@@ -214,8 +251,21 @@ def _about(summary: str, scoring: str, names: Sequence[str], rows: Sequence[Row]
         axes=axes,
         default=tuple(dict(zip(axes, place, strict=True)) for place in _ordered(axes, rows)),
         version=_VERSION,
-        size=len(rows),
+        size=size,
     )
+
+
+def _batches(dealt: Iterable[Sequence[Row]], size: int) -> int:
+    """Return how many batches the rows of all cells fill.
+
+    Raises:
+        InputError: There is none.
+    """
+    count = sum(len(rows) // size for rows in dealt)
+    if not count:
+        problem = f"asks {size} rows of one split and difficulty at once, and none has so many"
+        raise InputError("batch", f"{problem}: ask fewer, or deal out other shares")
+    return count
 
 
 def _axes(names: Sequence[str], rows: Sequence[Row]) -> Mapping[str, tuple[Json, ...]]:

@@ -34,9 +34,8 @@ def abilities_of(profile: Profile | None) -> Measured:
         told = ("every accuracy: there is no profile of the model (orchestra calibrate makes one)",)
         nothing = Abilities(skills={}, default=ASSUMED, assumed=told)
         return Measured(nothing, nothing, is_known=False)
-    known: dict[AnswerKind, SizeProfile] = {
-        one.kind: one.sizes[0] for one in profile.answers if one.sizes[0].votes is not None
-    }
+    smallest = sorted(((one.kind, one.sizes[0]) for one in profile.answers), key=lambda one: one[1].items)
+    known: dict[AnswerKind, SizeProfile] = {kind: size for kind, size in smallest if size.votes is not None}
     if not known:
         told = ("every accuracy: the profile was made without targets",)
         nothing = Abilities(skills={}, default=ASSUMED, assumed=told)
@@ -87,15 +86,22 @@ def _skill(size: SizeProfile, *, is_low: bool) -> Skill:
 def _size_law(answers: Sequence[AnswerProfile], *, is_low: bool) -> SizeLaw | None:
     """Return the accuracy of one agent by the size of its task, in tasks of the smallest size; None from one size.
 
-    The kind of answer that was measured at two sizes first is the one that counts.
+    The kind of answer that was measured at two sizes first is the one that counts. A size of which no reply could be
+    used is one at which no answer is right.
     """
     for answer in answers:
         points = [
-            SizePoint(size=size.size / answer.sizes[0].size, p=votes.accuracy.value, low=low)
+            _size_point(size, answer.sizes[0].size, is_low=is_low)
             for size in answer.sizes
-            if (votes := size.votes) is not None
-            for low in [votes.accuracy.low if is_low else None]
+            if size.votes is not None or size.valid.value == 0
         ]
         if len(points) > 1:
-            return SizeLaw(small=points[0], large=points[-1])
+            return SizeLaw(small=points[0], large=points[-1], between=tuple(points[1:-1]))
     return None
+
+
+def _size_point(size: SizeProfile, unit: float, *, is_low: bool) -> SizePoint:
+    if size.votes is None:
+        return SizePoint(size=size.size / unit, p=0.0)
+    accuracy = size.votes.accuracy
+    return SizePoint(size=size.size / unit, p=accuracy.value, low=accuracy.low if is_low else None)

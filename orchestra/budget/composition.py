@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import exp, hypot, log, prod
 
 from orchestra.budget.teamwork import LEAST_P, Reading, Skill, reread, team_accuracy
@@ -51,22 +52,34 @@ class SizePoint:
 class SizeLaw:
     """Accuracy of one agent on a whole task by its size: ln p(s) = -c s^e, through two measured sizes (derived).
 
-    With errors that are independent a step, e is 1; a task that is more than the sum of its parts has a larger one.
-    What is in doubt at the two sizes, each by itself, is the more in doubt the farther a task is from them.
+    With errors that are independent a step, e is 1; a task that is more than the sum of its parts has a larger one, and
+    where larger tasks are no harder it is 0. Between the two, the law goes through every other size that was measured.
+    What is in doubt at two sizes, each by itself, is the more in doubt the farther a task is from them.
     """
 
     small: SizePoint
     large: SizePoint | None = None
-    """None takes e to be 1; so does one that is no larger, or whose tasks are no harder."""
+    """None takes e to be 1; so does one that is no larger."""
+    between: tuple[SizePoint, ...] = ()
+    """Further sizes, ascending, larger than the small one and smaller than the large one."""
 
     def accuracy(self, size: float) -> float:
         """Return the accuracy at a size above 0, in the unit of the points; the low end where they have one."""
-        small, large = self.small, self.large
-        if large is None or large.size <= small.size or large.loss <= small.loss:
+        small, large = self._around(size)
+        if large is None or large.size <= small.size:
             return exp(-size / small.size * small.loss * exp(small.doubt))
         way = log(size / small.size) / log(large.size / small.size)
         doubt = hypot((1 - way) * small.doubt, way * large.doubt)
-        return exp(-exp(min(_HOPELESS, log(small.loss) + way * log(large.loss / small.loss) + doubt)))
+        harder = max(0.0, log(large.loss / small.loss))
+        return exp(-exp(min(_HOPELESS, log(small.loss) + way * harder + doubt)))
+
+    def _around(self, size: float) -> tuple[SizePoint, SizePoint | None]:
+        """Return the measured sizes on either side of a size, the outer two where it is none between them."""
+        if self.large is not None and self.small.size <= size < self.large.size:
+            for one, other in pairwise((self.small, *self.between, self.large)):
+                if size < other.size:
+                    return one, other
+        return self.small, self.large
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

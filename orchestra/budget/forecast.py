@@ -144,14 +144,20 @@ def forecast_graph(
     )
 
 
+def accuracy_of(
+    graph: TaskGraph, topology: Topology, teams: Mapping[str, Team], measured: Measured
+) -> dict[str, float] | None:
+    """Return how likely one way of answering is right, as `Row.accuracy`; None where nothing was measured."""
+    if not measured.is_known:
+        return None
+    ends = compose(graph, topology, teams, measured.middle)
+    low = compose(graph, topology, teams, measured.low).pessimistic
+    return {"pessimistic": ends.pessimistic, "optimistic": ends.optimistic, "low": low}
+
+
 def _row(graph: TaskGraph, candidate: Candidate, measured: Measured, budget: Budget) -> Row:
     topology, teams = candidate.topology, candidate.teams
     taken = spending(graph, topology, teams, measured.middle)
-    accuracy = None
-    if measured.is_known:
-        ends = compose(graph, topology, teams, measured.middle)
-        low = compose(graph, topology, teams, measured.low).pessimistic
-        accuracy = {"pessimistic": ends.pessimistic, "optimistic": ends.optimistic, "low": low}
     fits = (budget.calls is None or taken.calls <= budget.calls) and (
         budget.tokens is None or taken.tokens <= budget.tokens
     )
@@ -159,7 +165,7 @@ def _row(graph: TaskGraph, candidate: Candidate, measured: Measured, budget: Bud
         topology=topology,
         team=candidate.team,
         asked=candidate.asked,
-        accuracy=accuracy,
+        accuracy=accuracy_of(graph, topology, teams, measured),
         calls=round(taken.calls, 2),
         input_tokens=round(taken.input_tokens),
         output_tokens=round(taken.output_tokens),

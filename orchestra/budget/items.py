@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
@@ -52,6 +53,12 @@ class Item:
     wrong: tuple[Json, ...] = ()
     """Wrong answers, at least one where the right one is known: all of a choice, else one."""
     size: float = 1.0
+    goal: str = ""
+    """What the whole is about that it is a part of, shown before it as in a run."""
+    context: str = ""
+    """Text to read beside it, likewise."""
+    check: Callable[[Json], bool] | None = field(default=None, compare=False)
+    """Whether an answer is right, where others than the target are, too; they are then counted as the target."""
 
     @property
     def truth(self) -> Truth | None:
@@ -103,6 +110,27 @@ def items_of(rows: Sequence[Row], choices: Sequence[str] = ()) -> list[Item]:
         raise InputError(f"items[{without[0]}]", "has no target but others have; give all of them one, or none")
     kinds = _kinds(rows, choices)
     return [_item(place, row, kind) for place, (row, kind) in enumerate(zip(rows, kinds, strict=True))]
+
+
+def ready_items(said: Sequence[Row | Mapping[str, Json] | Item], choices: Sequence[str] = ()) -> list[Item]:
+    """Return items that are ready as they are, and of rows the items that `items_of` makes of them.
+
+    Raises:
+        InputError: Rows and items are mixed, a row is wrong, two items have one name, or one cannot be measured.
+    """
+    items = [one for one in said if isinstance(one, Item)]
+    rows = [one for one in said if not isinstance(one, Item)]
+    if not items:
+        return items_of(rows_of(rows), choices)
+    if rows or choices:
+        raise InputError("items", "must be rows, or items that are ready and name their own choices, not both")
+    names = Counter(item.name for item in items)
+    for item in items:
+        if not item.answer.votable:
+            raise InputError("items", f"{item.name}: answers of kind {item.answer.kind} cannot be counted")
+        if names[item.name] > 1 or item.target is None or not item.wrong:
+            raise InputError("items", f"{item.name}: needs a name of its own, a target and a wrong answer")
+    return items
 
 
 def chained(items: Sequence[Item], count: int) -> list[Item]:

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from orchestra_agents.sampler import Sampler
 from orchestra_agents.voting.ahead import AheadByK
 
 T = TypeVar("T")
+Kind: TypeAlias = "tuple[VotableKind, int | None]"
+"""A type of answer: its kind, and of a choice the number of options."""
 
 AT_ONCE = 16
 """Items at work at the same time; how many calls are in flight is the session's to say."""
@@ -54,17 +56,21 @@ class Scope:
         return self.items[0].target is not None
 
     @property
-    def sizes(self) -> list[tuple[Asking, list[Item]]]:
-        """The items by size, ascending, each with how they are asked; of one size, they are chained for another."""
-        by_size = {size: [one for one in self.items if one.size == size] for size in sorted({*self._sizes})}
-        found = [(self.asking, items) for items in by_size.values()]
-        if len(found) == 1 and 1 < self.chain <= len(self.items):
-            found.append((self.asking.joined(self.chain), chained(self.items, self.chain)))
-        return found
+    def kinds(self) -> dict[Kind, list[tuple[Asking, list[Item]]]]:
+        """The items by type of answer, the one that most have first, and by size, each with how they are asked."""
+        groups: dict[Kind, list[Item]] = {}
+        for item in self.items:
+            groups.setdefault(kind_of(item), []).append(item)
+        ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
+        return {kind: self._by_size(items) for kind, items in ordered}
 
-    @property
-    def _sizes(self) -> list[float]:
-        return [one.size for one in self.items]
+    def _by_size(self, items: Sequence[Item]) -> list[tuple[Asking, list[Item]]]:
+        """Return items by size, ascending; of one size, they are chained for another."""
+        sizes = sorted({item.size for item in items})
+        found = [(self.asking, [item for item in items if item.size == size]) for size in sizes]
+        if len(found) == 1 and 1 < self.chain <= len(items):
+            found.append((self.asking.joined(self.chain), chained(items, self.chain)))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +83,25 @@ class Measuring:
     async def profile(self, *, model: str, date: str, evidence: Evidence) -> Profile:
         """Return what was measured, recorded replies included."""
         scope = self.scope
-        polls = [await self._poll(asking, items) for asking, items in scope.sizes]
+        kinds = scope.kinds
+        polls = {kind: [await self._poll(*each_size) for each_size in sizes] for kind, sizes in kinds.items()}
         rng = np.random.default_rng(scope.sampling.seed)
-        kind, options = kind_of(scope.items[0])
-        base = scope.sizes[0][1]
+        first = next(iter(kinds))
+        base, (poll, *_), (_, options) = kinds[first][0][1], polls[first], first
         relays = [relay for tokens in scope.messages for relay in await self._relays(base, tokens)]
-        confidence = vote_confidence(polls[0], rng=rng)
+        confidence = vote_confidence(poll, rng=rng)
         return Profile(
             model=model,
             date=date,
             evidence=evidence,
-            answers=(
-                AnswerProfile(kind=kind, options=options, sizes=tuple(size_profile(poll, rng=rng) for poll in polls)),
+            answers=tuple(
+                AnswerProfile(kind=kind, options=count, sizes=tuple(size_profile(one, rng=rng) for one in sizes))
+                for (kind, count), sizes in polls.items()
             ),
             channels=channels(relays) if relays else (),
             curve=channel_curve(relays) if relays else None,
             spoil=await self._spoil(base) if scope.is_known else None,
-            compute=await self._compute(base, polls[0], options or 2),
+            compute=await self._compute(base, poll, options or 2),
             confidences=(confidence,) if confidence is not None else (),
         )
 
@@ -230,12 +238,17 @@ def balanced(items: Sequence[Item], seed: int) -> list[bool]:
 
 
 def item_votes(item: Item, votes: Sequence[Vote | None]) -> ItemVotes:
-    """Return the valid votes on an item, counted."""
+    """Return the valid votes on an item, counted; all right answers count as the target."""
     right = None if item.target is None else item.answer.canonical(item.target)
-    return ItemVotes(tally=Counter(vote.canonical for vote in votes if vote is not None), right=right)
+
+    def said(vote: Vote) -> str:
+        is_other = right is not None and item.check is not None and vote.canonical != right and item.check(vote.value)
+        return right if is_other and right is not None else vote.canonical
+
+    return ItemVotes(tally=Counter(said(vote) for vote in votes if vote is not None), right=right)
 
 
-def kind_of(item: Item) -> tuple[VotableKind, int | None]:
+def kind_of(item: Item) -> Kind:
     """Return the kind of an item's answer as a profile names it, and the number of its options."""
     if item.answer.choices:
         return "choice", len(item.answer.choices)

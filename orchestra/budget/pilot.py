@@ -15,11 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict, dataclass
 
-from orchestra.budget.items import Item, Row, items_of, rows_of
+from orchestra.budget.items import Item, Row, ready_items
 from orchestra.budget.measuring import Measuring, Scope
 from orchestra.budget.pilot_questions import Asking
 from orchestra.budget.profile import Profile
 from orchestra.manifest import differences
+from orchestra.panel import ModelSpec
 from orchestra.session import Session, new_run_id
 from orchestra_agents.errors import (
     BudgetExceeded,
@@ -32,7 +33,7 @@ from orchestra_agents.journal.records import Record, RunEnded, RunResumed, RunSt
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import Entry, RunJournal, check_run_id
 from orchestra_agents.ledger import Budget
-from orchestra_agents.models.contract import Json, Model, Sampling, digest
+from orchestra_agents.models.contract import Json, Sampling, digest
 from orchestra_agents.sampler import Sampler
 from orchestra_topologies.panel import Panel
 from orchestra_topologies.prompts import VERSION
@@ -43,6 +44,8 @@ LARGEST_PANEL = 1000
 """Most votes of an item."""
 TEMPERATURE = 0.3
 """As in a run."""
+MOST_TOKENS = Sampling().max_tokens
+"""Likewise."""
 _FORMAT = 1  # rises with any change of what is asked
 
 
@@ -66,9 +69,11 @@ class PilotDesign:
     """Levels of compute: most tokens of free thought before an answer; none takes the number of votes as compute."""
     seed: int = 0
     temperature: float = TEMPERATURE
+    max_tokens: int = MOST_TOKENS
+    """Most tokens of one reply, messages and thoughts excepted."""
 
     def __post_init__(self) -> None:
-        least = {"items": 2, "examples": 0, "chain": 1, "seed": 0}
+        least = {"items": 2, "examples": 0, "chain": 1, "seed": 0, "max_tokens": 1}
         for name, low in least.items():
             value = getattr(self, name)
             if value is not None and value < low:
@@ -80,9 +85,9 @@ class PilotDesign:
 
 
 async def calibrate(
-    items: Sequence[Row | Mapping[str, Json]],
+    items: Sequence[Row | Mapping[str, Json] | Item],
     *,
-    model: str | Model | None = None,
+    model: ModelSpec | None = None,
     panel: int = 5,
     messages: Sequence[int] = MESSAGES,
     choices: Sequence[str] = (),
@@ -98,7 +103,8 @@ async def calibrate(
     nothing. Without targets only agreement, red flags and tokens are measured.
 
     Args:
-        items: Rows `{input, target, choices?, size?}`; of several sizes, each is measured and nothing is chained.
+        items: Rows `{input, target, choices?, size?}`, or items that are ready; of several sizes, each is measured and
+            nothing is chained.
         model: Who is measured; None is the session's model.
         panel: Votes asked of each item, 1 to `LARGEST_PANEL`.
         messages: Lengths of messages in tokens, each at least 1; none measures no gamma.
@@ -120,7 +126,7 @@ async def calibrate(
         raise InputError("panel", f"must be an integer from 1 to {LARGEST_PANEL}, got {panel}")
     if any(one < 1 for one in messages):
         raise InputError("messages", f"must be numbers of tokens of at least 1, got {list(messages)}")
-    scope = scope_of(items_of(rows_of(items), choices), panel, sorted(set(messages)), design)
+    scope = scope_of(ready_items(items, choices), panel, sorted(set(messages)), design)
     owner: AbstractAsyncContextManager[Session] = Session() if session is None else nullcontext(session)
     async with owner as own:
         models = own.panel(model)
@@ -160,7 +166,7 @@ def scope_of(items: Sequence[Item], panel: int, messages: Sequence[int], design:
         messages=tuple(messages) if known else (),
         chain=design.chain,
         thoughts=tuple(sorted(set(design.thoughts))) if known else (),
-        sampling=Sampling(temperature=design.temperature, seed=design.seed),
+        sampling=Sampling(temperature=design.temperature, seed=design.seed, max_tokens=design.max_tokens),
     )
 
 
@@ -260,9 +266,10 @@ class _Attempt:
     def _manifest(self) -> dict[str, Json]:
         scope = self.scope
         first, asking = scope.items[0].answer, scope.asking
+        most = scope.sampling.max_tokens
         return {
             "task": f"calibrate {len(scope.items)} items: {first.kind}",
-            "items": digest([[one.name, one.input, one.target, one.answer.spec(), one.size] for one in scope.items]),
+            "items": digest([_said(one) for one in scope.items]),
             "examples": digest([[one.input, one.target] for one in asking.examples]),
             "question": asking.question,
             "models": {"worker": [model.name for model in self.panel.default]},
@@ -273,4 +280,11 @@ class _Attempt:
             "temperature": scope.sampling.temperature,
             "seed": scope.sampling.seed,
             "prompts": [VERSION, _FORMAT],
+            **({} if most == MOST_TOKENS else {"max_tokens": most}),
         }
+
+
+def _said(item: Item) -> list[Json]:
+    """Return what an item asks, and its right answer."""
+    beside = [text for text in (item.goal, item.context) if text]
+    return [item.name, item.input, item.target, item.answer.spec(), item.size, *beside]

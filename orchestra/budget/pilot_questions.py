@@ -112,12 +112,12 @@ class Asking:
         subtask = Subtask(
             id=node,
             description=self.question or item.input,
-            context=item.input if self.question else None,
+            context=item.input if self.question else item.context or None,
             answer=item.answer,
             examples=tuple(_example(one) for one in self.examples if one.answer == item.answer),
             truth=item.truth,
         )
-        return TaskGraph([subtask])
+        return TaskGraph([subtask], goal=item.goal)
 
 
 def _example(item: Item) -> Example:

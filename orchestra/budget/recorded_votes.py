@@ -21,6 +21,7 @@ from orchestra_agents.errors import InputError, RedFlag, UnknownRun
 from orchestra_agents.journal.records import Sampled
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import Journal
+from orchestra_agents.microagent import Vote
 from orchestra_topologies.graph import Subtask, TaskGraph
 
 
@@ -134,19 +135,20 @@ def _poll(journal: Journal, group: Sequence[_Asked]) -> Poll:
 def _votes(journal: Journal, subtask: Subtask, samples: Sequence[Sampled]) -> ItemVotes:
     answer, truth = subtask.answer, subtask.truth
     assert truth is not None
-    said = [_canonical(journal, answer, sample) for sample in samples if sample.flag is None]
+    said = [vote_of(journal, answer, sample).canonical for sample in samples if sample.flag is None]
     return ItemVotes(tally=Counter(said), right=answer.canonical(truth.answer))
 
 
-def _canonical(journal: Journal, answer: AnswerType, sample: Sampled) -> str:
-    """Return a valid reply as what it votes for, whether it was asked for as JSON or as the rest of a line."""
+def vote_of(journal: Journal, answer: AnswerType, sample: Sampled) -> Vote:
+    """Return what a recorded reply without a flag votes for, asked for as JSON or as the rest of a line."""
     if sample.opaque is not None:
-        return sample.opaque
+        return Vote(sample.opaque, sample.opaque)
     text = journal.blob(sample.text)
     try:
-        return answer.canonical(answer.read(text))
+        value = answer.read(text)
     except RedFlag:
-        return answer.canonical(answer.read_line(text))
+        value = answer.read_line(text)
+    return Vote(answer.canonical(value), value)
 
 
 def _item(subtask: Subtask) -> Item:

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from orchestra.budget.items import load_rows
 from orchestra.budget.pilot import MESSAGES, TEMPERATURE, PilotDesign, calibrate
 from orchestra.budget.profile import Profile
 from orchestra.budget.recorded_votes import profile_of_run
+from orchestra.cli.calibrate_items import items_or_rows
 from orchestra.cli.common import (
     EXIT_CODES,
     Access,
@@ -50,7 +50,10 @@ from orchestra_agents.journal.sqlite import Journal
 
 
 def calibrate_command(
-    file: Annotated[Path | None, typer.Argument(metavar="FILE.jsonl", help="Rows {input, target, choices?}.")] = None,
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE.jsonl|SUITE", help="Rows {input, target, choices?}, or a suite of `eval list`."),
+    ] = None,
     model: Annotated[str | None, typer.Option("--model", help="provider:model that is measured.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Profile to write, a .json file.")] = None,
     items: Annotated[int, typer.Option("--items", help="Most items measured.")] = 60,
@@ -61,7 +64,9 @@ def calibrate_command(
     question: Annotated[str, typer.Option("--question", help="What is asked of every input.")] = "",
     choices: Annotated[str | None, typer.Option("--choices", help="Allowed answers, a,b,c, if rows name none.")] = None,
     examples: Annotated[int, typer.Option("--examples", help="Worked examples shown, from rows not measured.")] = 0,
-    chain: Annotated[int, typer.Option("--chain", help="Items asked at once for a second size; 1: none.")] = 2,
+    chain: Annotated[
+        int | None, typer.Option("--chain", help="Rows asked at once for a second size, 2 unless said; 1: none.")
+    ] = None,
     thoughts: Annotated[
         str, typer.Option("--thoughts", help="Levels of compute: tokens of thought before an answer.")
     ] = "none",
@@ -88,7 +93,7 @@ def calibrate_command(
         raise InputError("--out", "is missing; name the profile to write, as in --out profile.json")
     _check_writable(out)
     if (file is None) == (from_run is None):
-        raise InputError("FILE.jsonl", "give a file of items, or --from-run RUN, exactly one of them")
+        raise InputError("FILE.jsonl", "give a file or suite of items, or --from-run RUN, exactly one of them")
     if from_run is not None:
         with Journal(journal_path(journal), "read") as opened:
             profile = profile_of_run(opened, from_run, model=model)
@@ -98,12 +103,13 @@ def calibrate_command(
     budget = make_budget(budget_calls, budget_tokens, budget_usd, budget_seconds)
     named = () if choices is None else tuple(one.strip() for one in choices.split(","))
     lengths = _numbers("--messages", messages)
-    rows = load_rows(file)
+    of_rows = {"question": question, "choices": choices, "examples": examples, "chain": None if chain == 1 else chain}
+    measured_on, are_rows = items_or_rows(file, most=items, seed=seed, of_rows=of_rows)
     design = PilotDesign(
         question=question,
-        items=min(items, max(2, len(rows) - examples)),
+        items=min(items, max(2, len(measured_on) - examples)),
         examples=examples,
-        chain=chain,
+        chain=chain if chain is not None else 2 if are_rows else 1,
         thoughts=_numbers("--thoughts", thoughts),
         seed=seed,
         temperature=temperature,
@@ -117,7 +123,7 @@ def calibrate_command(
 
         def start() -> Coroutine[Any, Any, Profile]:
             return calibrate(
-                rows,
+                measured_on,
                 panel=panel,
                 messages=lengths,
                 choices=named,

@@ -93,6 +93,50 @@ def test_votes_of_a_run_become_a_profile(call: Call, home: Path) -> None:
     assert Profile.load(Path("p.json")).answers[0].sizes[0].items == 12
 
 
+def test_a_suite_is_measured_by_its_name(call: Call) -> None:
+    """Half of the items are subtasks, half whole questions of several sizes; equal seeds ask the same."""
+    command = ("calibrate", "addition", "--model", MODEL, "--items", 20, "--messages", "8", "--json")
+    done = call(*command, "--out", "p.json")
+    assert done.code == 0, done.err
+    [answer] = done.document["profile"]["answers"]
+    assert answer["kind"] == "json"
+    assert [(size["size"], size["items"]) for size in answer["sizes"]] == [(1, 10), (4, 2), (6, 2), (8, 2), (9, 4)]
+    assert done.document["profile"]["spoil"]["n"] == done.document["profile"]["channels"][0]["gamma"]["n"] == 10
+    assert call(*command, "--out", "q.json").document["profile"] == done.document["profile"]
+    assert call(*command, "--out", "q.json", "--seed", 1).document["profile"] != done.document["profile"]
+    whole = call("calibrate", "3sat:variables=5", *command[2:], "--out", "p.json").document["profile"]["answers"]
+    assert [[(size["size"], size["items"]) for size in one["sizes"]] for one in whole] == [[(1, 20)]]
+
+
+def test_a_file_as_a_suite_is_dealt_out(call: Call, rows: Path) -> None:
+    """Of a user's own rows the split for calibration is measured, with the choices of the file."""
+    write([{"input": f"{place} + 1", "target": place + 1} for place in range(40)])
+    command = ("--model", MODEL, "--items", 5, "--messages", "none", "--json", "--out", "p.json")
+    done = call("calibrate", "file:rows.jsonl", *command)
+    assert done.code == 0, done.err
+    [answer] = done.document["profile"]["answers"]
+    assert (answer["kind"], [size["items"] for size in answer["sizes"]]) == ("number", [5])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("nowhere", (), "suite: must be one of 3sat"),
+        ("human-eval", (), "suite: human-eval is answered in code"),
+        ("lookup", (), "suite: lookup is acted in with tools"),
+        ("addition", ("--chain", 2), "--chain: is for rows of a file"),
+        ("addition", ("--question", "Why?"), "--question: is for rows of a file"),
+        ("nowhere.jsonl", (), "nowhere.jsonl: cannot be read"),
+    ],
+)
+def test_a_name_that_gives_no_items_is_refused(call: Call, name: str, options: tuple[object, ...], told: str) -> None:
+    """One sentence, exit code 2, no journal."""
+    done = call("calibrate", name, "--model", MODEL, "--out", "p.json", "--journal", "j.db", *options)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert told in done.err
+    assert not Path("j.db").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

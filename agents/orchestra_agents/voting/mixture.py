@@ -76,5 +76,7 @@ def likelihood_interval(values: Grid, heights: Grid) -> Estimate:
 
 
 def _crossing(values: Grid, heights: Sequence[float] | Grid, outside: int, inside: int, floor: float) -> float:
+    if heights[outside] == -np.inf:  # impossible there, so that the range ends before it
+        return float(values[outside])
     share = (floor - heights[outside]) / (heights[inside] - heights[outside])
     return float(values[outside] + share * (values[inside] - values[outside]))

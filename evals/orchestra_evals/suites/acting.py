@@ -116,6 +116,7 @@ def craft() -> Acting:
             "The item asked for is in the inventory.",
             "steps",
             (3, 6, 12),
+            chained="steps",
         ),
         size="steps",
         most=MOST_STEPS,
@@ -124,13 +125,14 @@ def craft() -> Acting:
     )
 
 
-def _about(summary: str, scoring: str, size: str, sizes: tuple[int, ...]) -> About:
+def _about(summary: str, scoring: str, size: str, sizes: tuple[int, ...], *, chained: str | None = None) -> About:
     return About(
         summary=summary,
         scoring=scoring,
         licence="Apache-2.0, generated",
         axes={size: sizes, "tools": TOOL_COUNTS},
         default=tuple({size: value, "tools": tools} for value in sizes for tools in (3, 16)),
+        steps=chained,
     )
 
 

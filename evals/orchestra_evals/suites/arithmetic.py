@@ -11,7 +11,17 @@ from orchestra_agents.models.contract import Json
 from orchestra_evals.suites.arithmetic_graphs import product_graph, sum_graph
 from orchestra_evals.suites.digits import digits_answer, is_digits, slips_of
 from orchestra_evals.suites.scoring import malformed, misshapen, right, with_slips, wrong
-from orchestra_evals.suites.suite import About, Difficulty, Sample, Score, Split, check_difficulty, rng_of, sample_id
+from orchestra_evals.suites.suite import (
+    SUBTASKS,
+    About,
+    Difficulty,
+    Sample,
+    Score,
+    Split,
+    check_difficulty,
+    rng_of,
+    sample_id,
+)
 from orchestra_topologies.graph import TaskGraph
 
 Divide: TypeAlias = Callable[[Sample, int, int], TaskGraph | None]
@@ -107,4 +117,5 @@ def _about(result: str, offered: tuple[int, ...], default: tuple[int, ...]) -> A
         licence="Apache-2.0, generated",
         axes={"digits": offered},
         default=tuple({"digits": digits} for digits in default),
+        steps=SUBTASKS,
     )

@@ -15,7 +15,7 @@ from orchestra_agents.errors import InputError
 from orchestra_agents.models.contract import Json
 from orchestra_evals.suites.puzzle import Illegal, Move, Words, list_of, names, place
 from orchestra_evals.suites.puzzle_suite import MODES, SCORING, Kind, PuzzleSuite, Run
-from orchestra_evals.suites.suite import About, Difficulty
+from orchestra_evals.suites.suite import MOVES, About, Difficulty
 
 Stacks: TypeAlias = tuple[tuple[str, ...], ...]
 """The blocks of each stack, bottom to top."""
@@ -216,6 +216,7 @@ BLOCKS = Kind(
             "mode": MODES,
         },
         default=tuple({"n": n, "layout": "paper", "mode": "full_list"} for n in (4, 6, 8, 10, 14, 20)),
+        steps=MOVES,
     ),
     ranges={"n": (2, 50)},
     draw=_draw,

@@ -10,7 +10,7 @@ from random import Random
 from orchestra_agents.models.contract import Json
 from orchestra_evals.suites.puzzle import Illegal, Move, Words, list_of, names, place
 from orchestra_evals.suites.puzzle_suite import MODES, SCORING, Kind, PuzzleSuite, Run
-from orchestra_evals.suites.suite import About, Difficulty
+from orchestra_evals.suites.suite import MOVES, About, Difficulty
 
 _RULES = """Checker Jumping: {cells} cells in a line, numbered from 0, hold {n} checkers {right}, {n} checkers {left}, \
 and one is empty.
@@ -156,6 +156,7 @@ CHECKERS = Kind(
         licence="Apache-2.0, made here by the rules of arXiv 2506.06941",
         axes={"n": (1, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20), "mode": MODES},
         default=tuple({"n": n, "mode": "full_list"} for n in (2, 3, 4, 5, 6, 7)),
+        steps=MOVES,
     ),
     ranges={"n": (1, 20)},
     draw=_draw,

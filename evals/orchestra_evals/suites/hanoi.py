@@ -21,7 +21,7 @@ from orchestra_evals.suites.puzzle_suite import (
     moves_type,
     wrong_lists,
 )
-from orchestra_evals.suites.suite import About, Difficulty, Sample
+from orchestra_evals.suites.suite import MOVES, About, Difficulty, Sample
 from orchestra_topologies.graph import Subtask, TaskGraph
 
 Pegs: TypeAlias = tuple[tuple[int, ...], ...]
@@ -222,6 +222,7 @@ HANOI = Kind(
         licence="Apache-2.0, made here by the rules of arXiv 2506.06941",
         axes={"n": (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15), "mode": MODES},
         default=tuple({"n": n, "mode": "full_list"} for n in (3, 4, 5, 6, 7, 8)),
+        steps=MOVES,
     ),
     ranges={"n": (1, 15)},
     draw=_draw,

@@ -28,6 +28,7 @@ _ABOUT = About(
     default=tuple(
         {"lookahead": lookahead, "branching": 4, "form": form} for form in _FORMS for lookahead in (2, 4, 8, 16, 32)
     ),
+    steps="lookahead",
 )
 _SYMBOLIC = """These are the edges of a directed graph; a -> b leads from node a to node b, and not back.
 {edges}

@@ -29,6 +29,7 @@ _ABOUT = About(
     licence="Apache-2.0, generated",
     axes={"programs": (2, 3, 4, 5, 10, 20, 30), "relation": ("balanced", *RELATIONS)},
     default=tuple({"programs": programs, "relation": "balanced"} for programs in (2, 3, 5, 10, 20)),
+    steps="programs",
 )
 _QUESTION = """A program [a, b] replaces every a in a string by b, from left to right, as replace(a, b) does in Python.
 Programs are applied one after the other, each to the result of the one before, and all of them to every string.

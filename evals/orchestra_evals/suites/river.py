@@ -14,7 +14,7 @@ from orchestra_agents.json_schema import closed_object
 from orchestra_agents.models.contract import Json
 from orchestra_evals.suites.puzzle import Illegal, Move, Words, list_of, names
 from orchestra_evals.suites.puzzle_suite import MODES, SCORING, Kind, PuzzleSuite, Run
-from orchestra_evals.suites.suite import About, Difficulty
+from orchestra_evals.suites.suite import MOVES, About, Difficulty
 
 Crossing: TypeAlias = tuple[frozenset[str], bool]
 """Who is on the first bank, and whether the boat is there."""
@@ -214,6 +214,7 @@ RIVER = Kind(
         licence="Apache-2.0, made here by the rules of arXiv 2506.06941",
         axes={"n": (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 30, 50), "boat": (2, 3, 4), "mode": MODES},
         default=tuple({"n": n, "boat": boat_for(n), "mode": "full_list"} for n in (2, 3, 4, 5, 6, 8, 12, 20)),
+        steps=MOVES,
     ),
     ranges={"n": (1, 50), "boat": (1, 10)},
     draw=_draw,

@@ -77,8 +77,10 @@ class Assembly:
 
     @property
     def numbers(self) -> range:
-        """The numbers of the agents that work."""
-        return range(1, self.team.option("agents") + 1)
+        """The numbers of the agents that work, those of a tree being its leaves."""
+        team = self.team
+        is_tree = team.name == "tree"
+        return range(1, (team.option("fan_in") ** team.option("depth") if is_tree else team.option("agents")) + 1)
 
     @property
     def is_over(self) -> bool:

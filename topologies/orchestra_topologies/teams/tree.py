@@ -45,9 +45,8 @@ async def _leaves(state: Rounds, runtime: Runtime[Assembly]) -> Rounds:
     async def one(number: int) -> None:
         await team.solve(number, truth=team.question.prompt.truth)
 
-    leaves = range(1, team.team.option("fan_in") ** team.team.option("depth") + 1)
-    await team.each(one, leaves)
-    team.level = team.given(leaves)
+    await team.each(one, team.numbers)
+    team.level = team.given(team.numbers)
     return {"round": 1}
 
 

@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 STAMP := $(VENV)/.installed
 
-.PHONY: help install run test check nightly clean
+.PHONY: help install run test check nightly reproduce clean
 .DEFAULT_GOAL := help
 
 help: ## List these targets
@@ -32,8 +32,14 @@ check: $(STAMP) ## Lint, types and storeys
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-nightly: $(STAMP) ## Run every test at full size
-	$(BIN)/python -m pytest -m "nightly or not nightly"
+nightly: $(STAMP) ## Run every test at full size: first those that nothing may disturb, then the others
+	$(BIN)/python -m pytest -m "nightly or not nightly" tests/crash
+	$(BIN)/python -m pytest -m "nightly or not nightly" -n 2 --dist worksteal --ignore tests/crash
+
+reproduce: $(STAMP) ## Compare all systems: MODEL=openai:gpt-4.1-mini BUDGET_USD=5; estimate first, YES=1 to spend it
+	@test -n "$(MODEL)" && test -n "$(BUDGET_USD)$(BUDGET_TOKENS)" || { echo "usage: make reproduce MODEL=provider:model BUDGET_USD=5 (or BUDGET_TOKENS=2000000) [YES=1] [ARGS=...]"; exit 2; }
+	$(BIN)/python -m benchmarks.reproduce --model "$(MODEL)" $(if $(BUDGET_USD),--budget-usd $(BUDGET_USD)) \
+		$(if $(BUDGET_TOKENS),--budget-tokens $(BUDGET_TOKENS)) $(if $(YES),--yes) $(ARGS)
 
 clean: ## Remove what install and test made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -20,9 +20,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grimp
+import networkx
 import pytest
 
 import orchestra
+import orchestra_evals
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
@@ -31,7 +34,8 @@ PACKAGES = {
     "orchestra_topologies": ROOT / "topologies" / "orchestra_topologies",
     "orchestra_evals": ROOT / "evals" / "orchestra_evals",
 }
-HEAVY = ("langgraph", "networkx", "httpx", "pydantic", "typer", "rich")
+HEAVY = ("langgraph", "networkx", "httpx", "pydantic", "typer", "rich", "numpy", "scipy", "matplotlib")
+DOORS = [orchestra, orchestra_evals]
 MODULES = [path for folder in PACKAGES.values() for path in sorted(folder.rglob("*.py"))]
 
 
@@ -42,36 +46,40 @@ def run_python(code: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_the_door_names_at_most_forty_things_in_order() -> None:
-    """`orchestra.__all__` is sorted, without repeats, at most 40 names, and each of them can be imported."""
-    names = orchestra.__all__
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_names_at_most_forty_things_in_order(door: types.ModuleType) -> None:
+    """`__all__` is sorted, without repeats, at most 40 names, and each of them can be imported."""
+    names = door.__all__
     assert names == sorted(set(names))
     assert len(names) <= 40
-    assert [name for name in names if getattr(orchestra, name, None) is None] == []
-    assert dir(orchestra) == names
+    assert [name for name in names if getattr(door, name, None) is None] == []
+    assert dir(door) == names
 
 
-def test_the_door_tells_type_checkers_what_it_tells_python() -> None:
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_tells_type_checkers_what_it_tells_python(door: types.ModuleType) -> None:
     """The lazy table, the imports for type checkers and `__all__` say the same."""
     checked = {
         (node.module, alias.asname or alias.name)
-        for node in ast.walk(ast.parse((ROOT / "orchestra" / "__init__.py").read_text()))
+        for node in ast.walk(ast.parse((PACKAGES[door.__name__] / "__init__.py").read_text()))
         if isinstance(node, ast.ImportFrom) and node.module not in ("__future__", "typing")
         for alias in node.names
     }
-    assert checked == {(home, name) for name, home in orchestra._HOME_OF.items()}
-    assert sorted(name for _, name in checked) == orchestra.__all__
+    assert checked == {(home, name) for name, home in door._HOME_OF.items()}
+    assert sorted(name for _, name in checked) == door.__all__
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
-    """What the door does not name is refused like any missing attribute, so that hasattr works."""
-    assert not hasattr(orchestra, "swarm")
+@pytest.mark.parametrize("door", DOORS)
+def test_an_unknown_name_is_an_attribute_error(door: types.ModuleType) -> None:
+    """What a door does not name is refused like any missing attribute, so that hasattr works."""
+    assert not hasattr(door, "swarm")
 
 
-def test_importing_orchestra_is_light() -> None:
-    """`import orchestra` in a fresh interpreter loads no third-party package but what a name that is used needs."""
-    loaded = run_python("import json, sys, orchestra; print(json.dumps([name.split('.')[0] for name in sys.modules]))")
-    assert set(loaded) & set(HEAVY) == set()
+@pytest.mark.parametrize("door", DOORS)
+def test_importing_a_door_is_light(door: types.ModuleType) -> None:
+    """A door imported in a fresh interpreter loads no third-party package but what a name that is used needs."""
+    code = f"import json, sys, {door.__name__}; print(json.dumps([name.split('.')[0] for name in sys.modules]))"
+    assert set(run_python(code)) & set(HEAVY) == set()
 
 
 def test_a_chain_of_steps_needs_no_langgraph() -> None:
@@ -86,17 +94,28 @@ def test_a_chain_of_steps_needs_no_langgraph() -> None:
     assert "langgraph" not in loaded
 
 
-def test_submodules_do_not_hide_the_names_of_the_door() -> None:
+@pytest.mark.parametrize("door", DOORS)
+def test_submodules_do_not_hide_the_names_of_a_door(door: types.ModuleType) -> None:
     """After importing every submodule `orchestra.plan` still is the function, and so with every other name."""
-    for found in pkgutil.walk_packages(orchestra.__path__, "orchestra."):
-        importlib.import_module(found.name)
-    for name, home in orchestra._HOME_OF.items():
-        value = getattr(orchestra, name)
+    submodules = {found.name for found in pkgutil.iter_modules(door.__path__) if not found.name.startswith("_")}
+    for name in submodules:
+        importlib.import_module(f"{door.__name__}.{name}")
+    for name, home in door._HOME_OF.items():
+        value = getattr(door, name)
         assert value is getattr(importlib.import_module(home), name)
         assert not isinstance(value, types.ModuleType)
     assert isinstance(orchestra.plan, types.FunctionType)
-    submodules = {found.name for found in pkgutil.iter_modules(orchestra.__path__)}
-    assert submodules & set(orchestra.__all__) == set()
+    assert submodules & set(door.__all__) == set()
+
+
+def test_imports_go_in_no_circle() -> None:
+    """No module needs itself, also counting what is imported within functions."""
+    modules = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True, cache_dir=None)
+    needs = [(one, other) for one in modules.modules for other in modules.find_modules_directly_imported_by(one)]
+    assert len(needs) > len(PACKAGES)
+    assert [
+        circle for circle in networkx.strongly_connected_components(networkx.DiGraph(needs)) if len(circle) > 1
+    ] == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -134,14 +153,14 @@ def test_public_things_are_documented(path: Path) -> None:
     assert [name for name, node in public_definitions(tree) if not ast.get_docstring(node)] == []
 
 
-def test_every_name_of_the_door_is_documented() -> None:
+@pytest.mark.parametrize("door", DOORS)
+def test_every_name_of_a_door_is_documented(door: types.ModuleType) -> None:
     """A class or function has a docstring of its own, a type or value one below the line that defines it."""
-    assert [name for name, home in orchestra._HOME_OF.items() if not is_documented(name, home)] == []
+    assert [name for name, home in door._HOME_OF.items() if not is_documented(getattr(door, name), name, home)] == []
 
 
-def is_documented(name: str, home: str) -> bool:
-    """Tell whether a name of the door is documented; a dataclass's own signature does not count."""
-    value = getattr(orchestra, name)
+def is_documented(value: object, name: str, home: str) -> bool:
+    """Tell whether a name of a door is documented; a dataclass's own signature does not count."""
     if isinstance(value, type | types.FunctionType):
         return bool(value.__doc__) and not value.__doc__.startswith(f"{name}(")
     source = inspect.getsource(importlib.import_module(home))

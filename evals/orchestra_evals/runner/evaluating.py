@@ -97,7 +97,7 @@ class Evaluator:
         watch: Watch | None = None,
     ) -> None:
         self.cells, self._keeping, self._watch = cells, keeping, watch
-        self._opens = opens or _plain_session
+        self._opens = opens or plain_session
         self._journal = None if keeping.journal is None else Path(keeping.journal)
         self._rows: dict[str, dict[str, Row]] = {cell.id: {} for cell in cells}
 
@@ -105,7 +105,7 @@ class Evaluator:
     def journal(self) -> Path:
         """The journal, a temporary one where none was named."""
         if self._journal is None:
-            self._journal = Path(tempfile.mkdtemp(prefix="orchestra-")) / "journal.db"
+            self._journal = temporary_journal()
         return self._journal
 
     async def run(self) -> Evaluation:
@@ -187,5 +187,11 @@ class Evaluator:
             await cell.system.spending(sample, cell.suite, cell.share)
 
 
-def _plain_session(journal: Path, budget: Budget, spent: Cost) -> Session:
+def temporary_journal() -> Path:
+    """Return a new place for a journal that nobody named."""
+    return Path(tempfile.mkdtemp(prefix="orchestra-")) / "journal.db"
+
+
+def plain_session(journal: Path, budget: Budget, spent: Cost) -> Session:
+    """Open the session of a cell; see `Opens`."""
     return Session(journal=journal, budget=budget if caps(budget) else None, spent=spent)

@@ -21,6 +21,11 @@ Difficulty: TypeAlias = Mapping[str, Json]
 Outcome = Literal["right", "wrong", "malformed"]
 """What an answer is worth in words; `malformed` is an answer of another shape than was asked for."""
 
+MOVES = "moves"
+"""The dependent steps of a puzzle: the fewest moves of the instance."""
+SUBTASKS = "subtasks"
+"""Those of a suite with graphs: the subtasks on the longest path."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
@@ -104,6 +109,8 @@ class About:
     """Raised whenever equal seeds begin to give other samples."""
     size: int | None = None
     """Samples there are; None where they are made without end."""
+    steps: str | None = None
+    """What counts the dependent steps of a sample: an axis, `moves` or `subtasks`; None where there are no chains."""
 
 
 def rng_of(suite: str, version: int, difficulty: Difficulty, index: int, *, split: Split, seed: int) -> random.Random:

@@ -10,6 +10,7 @@ from orchestra.budget.profile import Profile
 from orchestra.budget.spending import spending
 from orchestra.budget.team_spending import Spending
 from orchestra.choices import Choices
+from orchestra.designing import Design
 from orchestra.planning import Plan
 from orchestra.result import RunResult
 from orchestra.running import run
@@ -64,8 +65,8 @@ class Wiring:
         return False
 
     def spec(self) -> Json:
-        """Return the choices, and who splits samples up."""
-        profile = None if self.profile is None else self.profile.to_dict()
+        """Return the choices, who splits samples up, and the profile where it has a say."""
+        profile = None if self._deciding is None else self._deciding.to_dict()
         return {"choices": asdict(replace(self.choices, seed=0)), "decompose": self.decompose, "profile": profile}
 
     async def spending(self, sample: Sample, suite: Suite, share: Budget) -> Spending | None:
@@ -73,19 +74,14 @@ class Wiring:
         environment = environment_of(sample)
         if environment is not None:
             return await spending_of(self.choices, environment)
-        plan, source = self._plan(sample, suite)
-        if not isinstance(plan.task, TaskGraph):
-            return None
-        made = plan.design
-        length = estimate_tokens(canonical_json({"answer": sample.target}))
-        skill = ASSUMED if source == "suite" else replace(ASSUMED, output_tokens=float(length))
-        return spending(plan.task, made.topology, made.teams, Abilities(skills={}, default=skill))
+        plan, source = self.plan(sample, suite)
+        return taken(sample, plan.task, plan.design, source) if isinstance(plan.task, TaskGraph) else None
 
     async def perform(self, sample: Sample, place: Place) -> RunResult:
         """Carry the run of a sample to an end; see `System.perform`."""
         environment = environment_of(sample)
         if environment is None:
-            plan = replace(self._plan(sample, place.suite, place.seed)[0], model=place.model)
+            plan = replace(self.plan(sample, place.suite, place.seed)[0], model=place.model)
             return await run(plan, session=place.session, run_id=place.run_id)
         fresh = environment_of(sample)
         assert fresh is not None
@@ -101,25 +97,44 @@ class Wiring:
         return Answered(
             answer=fitted(sample.answer, result.answer) if result.status == "ok" else None,
             confidence=agreement(result),
-            graph=GraphUsed(source=self._plan(sample, suite)[1], nodes=len(result.subtasks)),
+            graph=GraphUsed(source=self.plan(sample, suite)[1], nodes=len(result.subtasks)),
         )
 
-    def _plan(self, sample: Sample, suite: Suite, seed: int = 0) -> tuple[Plan, GraphSource]:
-        """Return what is done about a sample, and who split it up."""
-        choices = replace(self.choices, seed=seed)
-        alone = Plan(task=question_graph(sample), choices=choices, profile=self.profile)
+    @property
+    def _deciding(self) -> Profile | None:
+        """The profile where it can change what is done: the user leaves the topology open, or the margin."""
+        return self.profile if "auto" in (self.choices.topology, self.choices.k) else None
+
+    def plan(self, sample: Sample, suite: Suite, seed: int = 0) -> tuple[Plan, GraphSource]:
+        """Return what is done about a sample that is no environment, and who split it up."""
+        choices, profile = replace(self.choices, seed=seed), self._deciding
+        alone = Plan(task=question_graph(sample), choices=choices, profile=profile)
         if self.decompose == "none" or choices.topology == "single":
             return alone, "none"
         if self.decompose == "model":
             text = f"{sample.question}\n\n{_wanted(sample.answer)}".strip()
-            return Plan(task=text, choices=choices, profile=self.profile), "model"
+            return Plan(task=text, choices=choices, profile=profile), "model"
         graph = suite.graph(sample)
         if graph is None:
             return alone, "none"
-        plan = Plan(task=graph, choices=choices, profile=self.profile)
+        plan = Plan(task=graph, choices=choices, profile=profile)
         if len(graph) > 1 and plan.design.topology == "single":  # by a forecast
             return alone, "none"
         return plan, "suite"
+
+
+def taken(sample: Sample, graph: TaskGraph, made: Design, source: GraphSource) -> Spending:
+    """Return what the prompts of one way to answer a sample take, and replies of the usual length.
+
+    Args:
+        sample: The sample; where nobody splits it up, replies are as long as its target.
+        graph: As which it is answered.
+        made: How.
+        source: Who split it up.
+    """
+    length = estimate_tokens(canonical_json({"answer": sample.target}))
+    skill = ASSUMED if source == "suite" else replace(ASSUMED, output_tokens=float(length))
+    return spending(graph, made.topology, made.teams, Abilities(skills={}, default=skill))
 
 
 def _wanted(kind: AnswerType) -> str:

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphInterrupt
@@ -51,6 +51,12 @@ from orchestra_topologies.panel import Panel
 
 ENDLESS = 1_000_000_000
 """LangGraph's recursion limit; every loop of ours ends with the graph it settles."""
+
+_BEGUN_BY = {
+    "solve": "solve, whose roles are",
+    "calibrate": "calibrate, whose items are",
+    "sample": "an evaluation, whose system is",
+}
 
 Approve = Callable[[TaskGraph, Design], Awaitable[bool] | bool]
 """Asked before anything is spent on a task graph; anything but True ends the run."""
@@ -138,7 +144,7 @@ async def resume(
 
     Raises:
         UnknownRun: The journal holds no such run.
-        InputError: It is one that `solve` began; repeat that call with the same `run_id`.
+        InputError: It is one that `solve`, `calibrate` or an evaluation began; repeat that call.
         ManifestChanged: The session's models are not those of the run.
         RunOwned: Another live process is working on it.
     """
@@ -161,10 +167,8 @@ async def resume_graph(
     state = RunState.of(session.journal.entries(run_id))
     if state.started is None:
         raise UnknownRun(run_id, str(session.journal.path))
-    if (what := state.started.what) in ("solve", "calibrate"):
-        missing = "roles" if what == "solve" else "items"
-        told = f"run {run_id!r} was begun by {what}, whose {missing} are not in the journal; repeat that call to go on"
-        raise InputError("run_id", told)
+    if (begun := _BEGUN_BY.get(state.started.what)) is not None:
+        raise InputError("run_id", f"run {run_id!r} was begun by {begun} not in the journal; repeat that call to go on")
     if state.ended is not None and state.ended.status == "ok":
         return result_of(run_id, state, session.journal.path)
     plan = plan_of(state.manifest, budget or Budget())
@@ -249,9 +253,25 @@ async def _invoke(performance: Performance, approve: Approve | None) -> None:
 
 
 async def perform_run(
-    plan: Plan, session: Session, run_id: str, hooks: Hooks, invoke: Invoke, *, asks_first: bool
+    plan: Plan,
+    session: Session,
+    run_id: str,
+    hooks: Hooks,
+    invoke: Invoke,
+    *,
+    asks_first: bool,
+    what: Literal["graph", "sample"] = "graph",
 ) -> RunResult:
     """Make one attempt at a run, carried through its LangGraph application by `invoke`, and return what it came to.
+
+    Args:
+        plan: What is done.
+        session: Where.
+        run_id: The run.
+        hooks: Who is told.
+        invoke: Carries it out.
+        asks_first: Whether it is to be approved before anything is spent.
+        what: `sample` where only the caller of this knows how it is carried out: `resume` then refuses it.
 
     Raises:
         InputError, ManifestChanged, RunOwned, RunDeclined: As `run`.
@@ -274,7 +294,7 @@ async def perform_run(
         plan = replace(plan, budget=plan.budget.or_else(Budget(**state.budget)), base_url=address)
         session.check_prices(plan.budget, panel, embedder)
         attempt = _Attempt(plan, made, session, panel, journal, state, embedder)
-        if attempt.begin(hooks):
+        if attempt.begin(hooks, what):
             await attempt.perform(invoke, hooks, asks_first=asks_first)
         return result_of(run_id, state, session.journal.path)
 
@@ -303,7 +323,7 @@ class _Attempt:
     state: RunState
     embedder: Embedder | None
 
-    def begin(self, hooks: Hooks) -> bool:
+    def begin(self, hooks: Hooks, what: Literal["graph", "sample"]) -> bool:
         """Record that the attempt begins; False if the run is finished already."""
         state, manifest = self.state, manifest_of(self.plan, self.panel)
         changes = differences(state.manifest, manifest) if state.started else []
@@ -323,7 +343,7 @@ class _Attempt:
         at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         evidence, budget = self.panel.evidence, asdict(self.plan.budget)
         if state.started is None:
-            self.journal.append(RunStarted(what="graph", manifest=manifest, evidence=evidence, budget=budget, at=at))
+            self.journal.append(RunStarted(what=what, manifest=manifest, evidence=evidence, budget=budget, at=at))
         else:
             changed = manifest if changes else None
             self.journal.append(RunResumed(at=at, evidence=evidence, budget=budget, changed=changed))

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from orchestra.choices import Choices
+from orchestra.running import resume
+from orchestra.session import Session
 from orchestra.testing import Scripted
 from orchestra_agents.answers import AnswerType
 from orchestra_agents.errors import InputError, ServerError
@@ -31,7 +33,7 @@ from orchestra_evals.systems.self_consistency import SelfConsistency
 from orchestra_evals.systems.system import Answered, Reported
 from orchestra_evals.systems.wiring import Wiring
 from orchestra_topologies.graph import TaskGraph
-from tests.evals_runner.samples import SIMULATED, wired
+from tests.evals_runner.samples import SIMULATED, kept, wired
 
 Json = Any
 
@@ -303,3 +305,21 @@ def test_names_tell_systems_apart() -> None:
     assert SelfConsistency(samples=9).name == "selfconsistency(samples=9)"
     with pytest.raises(InputError, match="decompose"):
         wired(decompose="nobody")  # type: ignore[arg-type]
+
+
+def test_resume_leaves_samples_to_the_evaluation_that_began_them(tmp_path: Path) -> None:
+    """Only the evaluation knows how a function answers a sample: `resume` would answer it in another way."""
+    keeping = kept(tmp_path)
+    systems = {"votes": SelfConsistency()}
+    budget, selection = Budget(calls=6), Selection(limit=2)
+    found = asyncio.run(
+        evaluate("addition", systems=systems, models=[SIMULATED], budget=budget, selection=selection, keeping=keeping)
+    )
+    first = found["votes"].rows[0].run_id
+
+    async def resumed() -> None:
+        async with Session(journal=tmp_path / "journal.db") as session:
+            await resume(first, session=session)
+
+    with pytest.raises(InputError, match="begun by an evaluation, whose system is not in the journal; repeat"):
+        asyncio.run(resumed())

@@ -55,7 +55,8 @@ class RunStarted(Record):
     """A run was created; stands before its first model call."""
 
     kind = "run.started"
-    what: Literal["graph", "drive", "solve", "calibrate"]
+    what: Literal["graph", "drive", "solve", "calibrate", "sample"]
+    """`sample` is a sample of an evaluation that a function answers."""
     manifest: dict[str, Json]
     """What must be the same for a resume to make sense: task, models, prompts, policies."""
     evidence: Evidence

@@ -47,4 +47,4 @@ async def carry_out(
         performance.answer, performance.is_through = outcome.answer, True
 
     plan = Plan(task=graph, model=place.model, budget=budget, choices=choices)
-    return await perform_run(plan, place.session, place.run_id, _PLAIN, invoke, asks_first=False)
+    return await perform_run(plan, place.session, place.run_id, _PLAIN, invoke, asks_first=False, what="sample")

@@ -16,6 +16,7 @@ from orchestra_agents.errors import InputError
 from orchestra_agents.json_schema import object_without_doubles, shown
 from orchestra_agents.models.contract import Json, Truth, canonical_json
 from orchestra_agents.sections import as_text
+from orchestra_topologies.subtask import Example
 
 MOST_WORDS = 10
 """Most distinct targets that make a choice where no choices are named."""
@@ -57,6 +58,8 @@ class Item:
     """What the whole is about that it is a part of, shown before it as in a run."""
     context: str = ""
     """Text to read beside it, likewise."""
+    examples: tuple[Example, ...] = ()
+    """Worked examples of its own, likewise."""
     check: Callable[[Json], bool] | None = field(default=None, compare=False)
     """Whether an answer is right, where others than the target are, too; they are then counted as the target."""
 

@@ -286,5 +286,6 @@ class _Attempt:
 
 def _said(item: Item) -> list[Json]:
     """Return what an item asks, and its right answer."""
-    beside = [text for text in (item.goal, item.context) if text]
+    beside: list[Json] = [text for text in (item.goal, item.context) if text]
+    beside += [[one.input, one.answer] for one in item.examples]
     return [item.name, item.input, item.target, item.answer.spec(), item.size, *beside]

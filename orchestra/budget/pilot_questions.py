@@ -95,7 +95,7 @@ class Asking:
 
     def _bare(self, item: Item) -> Question:
         """Return an item without worked examples, as agents of other roles are asked."""
-        return replace(self, examples=()).alone(item)
+        return replace(self, examples=()).alone(replace(item, examples=()))
 
     def _asked(self, item: Item, node: str, given: Sequence[Given] = ()) -> Question:
         graph = self._graph(item, node)
@@ -114,7 +114,7 @@ class Asking:
             description=self.question or item.input,
             context=item.input if self.question else item.context or None,
             answer=item.answer,
-            examples=tuple(_example(one) for one in self.examples if one.answer == item.answer),
+            examples=item.examples or tuple(_example(one) for one in self.examples if one.answer == item.answer),
             truth=item.truth,
         )
         return TaskGraph([subtask], goal=item.goal)

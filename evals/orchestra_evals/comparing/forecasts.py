@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from orchestra.budget.abilities import abilities_of
 from orchestra.budget.profile import Profile
@@ -11,6 +12,7 @@ from orchestra_agents.models.contract import Json
 from orchestra_evals.comparing.foretelling import Foretold
 from orchestra_evals.comparing.spends import mean_spend
 from orchestra_evals.runner.evaluation import CellScore
+from orchestra_evals.runner.scores import mean_of
 from orchestra_evals.systems.wiring import Wiring
 
 _UNKNOWN = "there is no profile of the model, so no accuracy is foretold; --calibrate measures one first"
@@ -53,7 +55,9 @@ def error_of(measured: float | None, predicted: Mapping[str, float] | None) -> f
 
 
 def _row(cell: CellScore, foretold: Foretold) -> dict[str, Json]:
-    mean, took = cell.mean, mean_spend(cell.measured)
+    """Return one cell's row; what is foretold is the share of answers that are right, and no score of parts."""
+    took, right = mean_spend(cell.measured), [replace(row, score=float((row.score or 0) >= 1)) for row in cell.measured]
+    mean = mean_of(right, cell.cell.selection.seed)
     interval = None if mean.score is None else {"low": mean.interval.low, "high": mean.interval.high}
     return {
         "system": cell.system,

@@ -218,5 +218,6 @@ def _part(graph: TaskGraph, name: str, rng: random.Random) -> list[Item]:
             wrong=tuple(one.truth.distractors()),
             goal=graph.goal,
             context=graph.context if one.context is None else one.context,
+            examples=one.examples,
         )
     ]

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from orchestra.naming import own_object
 from orchestra_agents.errors import InputError
 from orchestra_agents.models.contract import Json
 from orchestra_evals.suites.pinned import pinned
@@ -40,6 +41,8 @@ _FROM_TEXT = MappingProxyType({"file": "file_suite:named_file", "gym": "gym:Gym"
 def make_suite(spec: str, *, run: Run | None = None) -> Suite:
     """Return the suite that ships under `spec`: `NAME`, `NAME:key=value,...`, `gym:NAME` or `file:PATH,...`.
 
+    `module.path:Name` is one of the user's own, made where it is a class; modules of the current folder are found.
+
     A key is a parameter of the suite, or one of its axes, which then keeps that value in all default difficulties:
     `reachability:extra=20,form=logic`. What may stand behind `file:`, `file_names` says.
 
@@ -54,8 +57,10 @@ def make_suite(spec: str, *, run: Run | None = None) -> Suite:
     if name in _FROM_TEXT:
         suite: Suite = _made(_FROM_TEXT[name])(rest)
         return suite
+    if name not in SUITES and rest.isidentifier() and all(part.isidentifier() for part in name.split(".")):
+        return own_object(name, rest, "suite")  # type: ignore[no-any-return]  # what it is, its use will tell
     if name not in SUITES:
-        known = ", ".join([*SUITES, "file:PATH", "gym:NAME"])
+        known = ", ".join([*SUITES, "file:PATH", "gym:NAME", "module.path:Name"])
         raise InputError("suite", f"must be one of {known} (with :key=value,...), got {spec!r}")
     make = _made(SUITES[name])
     values, asked = _values(name, rest), _parameters(make)

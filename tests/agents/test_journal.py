@@ -342,6 +342,28 @@ def test_two_processes_write_one_file_at_once(tmp_path: Path) -> None:
     assert sorted([*both["one"], *both["two"]]) == list(range(1, 2 * count + 1))
 
 
+LOOK = "import sys; from pathlib import Path; from orchestra_agents.journal.sqlite import Journal; "
+LOOK += "Journal(Path(sys.argv[1]), 'read').close()"
+
+
+def test_a_look_from_elsewhere_takes_nothing_from_a_process_that_opened_the_file_twice(tmp_path: Path) -> None:
+    """POSIX drops all locks of a process on a file as soon as it closes one descriptor of it, however it was opened.
+
+    Who then looks at the journal believes to be alone, and takes the log of what was written away as he leaves.
+    """
+    path = tmp_path / "journal.db"
+    with Journal(path) as journal, journal.own("run") as run:
+        run.append(sampled(0), text="reply")
+        for index in range(1, 4):
+            with Journal(path) as second:
+                subprocess.run([sys.executable, "-c", LOOK, path], check=True)
+                assert path.with_name("journal.db-wal").exists()
+                run.append(sampled(index), text="reply")
+                assert len(list(second.entries("run"))) == index + 1
+    with Journal(path, "read") as journal:
+        assert [one.index for one in records(journal.entries("run")) if isinstance(one, Sampled)] == [0, 1, 2, 3]
+
+
 def test_a_run_has_one_owner(tmp_path: Path) -> None:
     """While a process works on a run nobody else gets it, other runs are free, and SIGKILL frees it."""
     path = tmp_path / "j.db"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from orchestra_agents.errors import JournalError
 SCHEMA_VERSION = 2
 APPLICATION_ID = 0x4F524348
 """Says in the file's header that it is ours: "ORCH"."""
+_HEADER, _HEADER_BYTES = ("application_id", "user_version"), 100
 
 
 def connect(path: Path, mode: Literal["rwc", "rw", "ro"]) -> sqlite3.Connection:
@@ -21,19 +23,31 @@ def connect(path: Path, mode: Literal["rwc", "rw", "ro"]) -> sqlite3.Connection:
 
 
 def check_header(path: Path) -> bool:
-    """Tell whether `path` has content; refuse, without opening it through SQLite, what is no journal we know."""
+    """Tell whether `path` has content; refuse what is no journal we know, without locking it or rolling it back.
+
+    The header is read through SQLite all the same: POSIX drops all locks that a process has on a file as soon as it
+    closes any descriptor of it, and only SQLite knows of its own and keeps the descriptor open until they are released.
+    """
+    foreign = JournalError("journal.foreign", f"journal: {path} is not an orchestra journal; it is left as it is")
     try:
-        with path.open("rb") as file:
-            header = file.read(100)
+        size = path.stat().st_size
     except FileNotFoundError:
         return False
     except OSError as error:
         raise JournalError("journal.readonly", f"journal: cannot read {path}: {error.strerror}") from error
-    if not header:
+    if not size:
         return False
-    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
-        raise JournalError("journal.foreign", f"journal: {path} is not an orchestra journal; it is left as it is")
-    version, application = int.from_bytes(header[60:64], "big"), int.from_bytes(header[68:72], "big")
+    if size < _HEADER_BYTES:
+        raise foreign
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as header:
+            [[application], [version]] = [header.execute(f"PRAGMA {name}").fetchone() for name in _HEADER]
+    except sqlite3.OperationalError as error:
+        raise JournalError("journal.readonly", f"journal: cannot read {path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorname != "SQLITE_CORRUPT":
+            raise foreign from error
+        return True  # half of a checkpoint looks like that, too: who opens it will see
     if not os.path.exists(f"{path}-journal"):  # else SQLite may roll the header back on opening: look again then
         refuse_unknown(path, application, version)
     return True

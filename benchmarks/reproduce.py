@@ -113,6 +113,8 @@ def told(contests: Sequence[Contest], unit: str, total: float) -> Iterator[str]:
     count = sum(len(contest.estimate["cells"]) for contest in contests)
     each = f"{total / count:.4f}" if unit == "usd" else f"{total / count:,.0f}"
     yield f"at most {total:,g} {_UNITS[unit]} in all, {each} for each of {count} systems; selfconsistency spends it"
+    if any(contest.estimate.get("calibrate") for contest in contests):
+        yield "measuring profiles first (--calibrate) comes on top, under no cap"
 
 
 def is_agreed() -> bool:

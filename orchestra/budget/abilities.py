@@ -84,14 +84,15 @@ def _skill(size: SizeProfile, *, is_low: bool) -> Skill:
 
 
 def _size_law(answers: Sequence[AnswerProfile], *, is_low: bool) -> SizeLaw | None:
-    """Return the accuracy of one agent by the size of its task, in tasks of the smallest size; None from one size.
+    """Return the accuracy of one agent by the size of its task, in the smallest size of any; None from one size.
 
     The kind of answer that was measured at two sizes first is the one that counts. A size of which no reply could be
     used is one at which no answer is right.
     """
+    unit = min(answer.sizes[0].size for answer in answers)
     for answer in answers:
         points = [
-            _size_point(size, answer.sizes[0].size, is_low=is_low)
+            _size_point(size, unit, is_low=is_low)
             for size in answer.sizes
             if size.votes is not None or size.valid.value == 0
         ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import exp, hypot, log, prod
 
 from orchestra.budget.teamwork import LEAST_P, Reading, Skill, reread, team_accuracy
@@ -48,12 +48,18 @@ class SizePoint:
         return 0.0 if self.low is None else max(0.0, log(_loss(self.low) / self.loss))
 
 
+def _no_easier(before: SizePoint, point: SizePoint) -> SizePoint:
+    """Return a point, or one of its size and of the smaller size's accuracy where that was the harder one."""
+    return point if point.loss >= before.loss else replace(before, size=point.size)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeLaw:
     """Accuracy of one agent on a whole task by its size: ln p(s) = -c s^e, through two measured sizes (derived).
 
     With errors that are independent a step, e is 1; a task that is more than the sum of its parts has a larger one, and
-    where larger tasks are no harder it is 0. Between the two, the law goes through every other size that was measured.
+    where larger tasks are no harder it is 0. Between the two, the law goes through every other size that was measured;
+    a size that was easier than a smaller one counts as no easier.
     What is in doubt at two sizes, each by itself, is the more in doubt the farther a task is from them.
     """
 
@@ -71,14 +77,16 @@ class SizeLaw:
         way = log(size / small.size) / log(large.size / small.size)
         doubt = hypot((1 - way) * small.doubt, way * large.doubt)
         harder = max(0.0, log(large.loss / small.loss))
-        return exp(-exp(min(_HOPELESS, log(small.loss) + way * harder + doubt)))
+        loss = log(small.loss) + way * harder + doubt
+        if size >= small.size:  # doubts of two sizes that balance each other make no larger task easier
+            loss = max(loss, log(small.loss) + small.doubt)
+        return exp(-exp(min(_HOPELESS, loss)))
 
     def _around(self, size: float) -> tuple[SizePoint, SizePoint | None]:
         """Return the measured sizes on either side of a size, the outer two where it is none between them."""
         if self.large is not None and self.small.size <= size < self.large.size:
-            for one, other in pairwise((self.small, *self.between, self.large)):
-                if size < other.size:
-                    return one, other
+            points = accumulate((self.small, *self.between, self.large), _no_easier)
+            return next((one, other) for one, other in pairwise(points) if size < other.size)
         return self.small, self.large
 
 

@@ -200,6 +200,8 @@ def _near(values: Grid, heights: Grid, depth: float) -> Grid:
 
 
 def _acceleration(statistic: Statistic, counts: NDArray[np.int64]) -> float:
+    if counts.sum() < 2:  # without the only item there is no figure
+        return 0.0
     without = (counts[None, :] - np.eye(len(counts), dtype=np.int64)).astype(np.float64)
     left = statistic(without)
     apart = float(np.average(left, weights=counts)) - left

@@ -125,7 +125,10 @@ def judge(setting: Setting, *, runs: int, finals: int) -> Outcome:
     alone = ("single", _way(graph, "single", "solo").team)
     led = _way(graph, picked.route.topology, "auto")
     rule = alone if _single_accuracy(setting) >= SATURATED else (led.topology, led.team)
-    again = {key: play(graph, key[0], ways[key].teams, world, finals, rng) for key in {*contenders, pick, alone, rule}}
+    again = {
+        key: play(graph, key[0], ways[key].teams, world, finals, rng)
+        for key in dict.fromkeys((*contenders, pick, alone, rule))
+    }
     score = {key: seen.success if _keeps(seen, budget, SLACK) else 0.0 for key, seen in again.items()}
     best = max(contenders, key=lambda key: again[key].success)
     row = next(row for row in found.rows if (row.topology, row.team) == pick)

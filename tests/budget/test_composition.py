@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from itertools import product
 from math import sqrt
 from pathlib import Path
@@ -193,6 +194,21 @@ def test_the_law_of_sizes_goes_through_its_points(p: float, share: float, size: 
     assert doubted.accuracy(size) == pytest.approx(p * share / 2)
     assert doubted.accuracy(size * 2) <= law.accuracy(size * 2)
     assert SizeLaw(small=SizePoint(size=2, p=p)).accuracy(4) == pytest.approx(p**2)
+
+
+@given(st.floats(0.05, 1), st.floats(0.05, 1), st.floats(0, 1), st.floats(0, 1), st.floats(1, 40))
+def test_a_larger_task_is_no_easier_in_a_forecast(p: float, q: float, cut: float, other: float, size: float) -> None:
+    """Not at the pessimistic end either, whose doubts at two sizes balance each other between them."""
+    points = SizePoint(size=1, p=p, low=p * cut), SizePoint(size=9, p=q, low=q * other)
+    law = SizeLaw(small=points[0], large=points[1])
+    assert law.accuracy(size) <= law.accuracy(1) * (1 + 1e-9)
+    assert replace(law, small=replace(points[0], low=None)).accuracy(size) <= p * (1 + 1e-9)
+
+
+def test_a_model_that_was_always_right_is_doubted_between_sizes_too() -> None:
+    """Where nothing went wrong the loss is next to 0, and only the low ends say anything."""
+    law = SizeLaw(small=SizePoint(size=1, p=1.0, low=0.8), large=SizePoint(size=10, p=1.0, low=0.8))
+    assert [law.accuracy(size) for size in (1, 2, 5, 10)] == pytest.approx([0.8] * 4)
 
 
 def test_a_share_outside_its_domain_is_named() -> None:

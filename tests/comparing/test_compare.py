@@ -25,6 +25,7 @@ from orchestra_evals.runner.evaluating import Evaluator, Keeping
 from orchestra_evals.runner.selection import Selection
 from orchestra_evals.statistics.comparison import Comparison
 from orchestra_evals.suites.suite import Sample
+from orchestra_evals.systems.system import Answered, Reported
 from tests.evals_runner.samples import kept, wired
 
 Json = Any
@@ -204,6 +205,42 @@ def test_systems_that_are_right_or_wrong_are_better_or_worse() -> None:
     assert told["mde"]["discordance"] == pytest.approx(
         sum((one["wins"] + one["losses"]) / 40 for one in told["differences"]) / 3
     )
+
+
+def test_what_nobody_tells_is_not_free() -> None:
+    """A system that asks models of its own has no spend, and no figure of it; one that tells has."""
+
+    async def telling(sample: Sample) -> Answered:
+        return Answered(answer=sample.target, usage=Reported(calls=1, input_tokens=30, output_tokens=10))
+
+    found = rows(document(limit=3, systems={"oracle": oracle, "telling": telling}, **ALONE))
+    unknown = {"tokens": None, "calls": None, "cost_usd": None}
+    assert found["oracle"]["spent"] == found["oracle"]["spent_a_sample"] == unknown
+    assert [found["oracle"][name] for name in ("tokens_per_success", "cost_per_success", "e_cubed")] == [None] * 3
+    assert found["telling"]["spent"] == {"tokens": 120, "calls": 3, "cost_usd": 0.0}
+    assert found["telling"]["tokens_per_success"]["value"] == 40.0
+
+
+def test_scores_between_0_and_1_differ_by_their_squares() -> None:
+    """Right in one of two repeats on each sample, beside always right: a quarter of a sample each."""
+    asked: dict[str, int] = {}
+
+    async def half(sample: Sample) -> Json:
+        asked[sample.id] = asked.get(sample.id, 0) + 1
+        return sample.target if asked[sample.id] == 1 else sample.wrong[0]
+
+    more: Json = ALONE | {"models": ["simulated:p=1"], "repeats": 2, "budget": Budget(calls=40)}
+    told = document(limit=6, systems={"half": half}, **more)
+    assert {one["first"]: one["losses"] for one in told["differences"]} == {"selfconsistency": 0, "half": 6}
+    assert told["mde"]["discordance"] == pytest.approx(0.25 / 2)
+
+
+def test_the_least_difference_is_that_of_the_samples_that_were_compared() -> None:
+    """Where the cap paid for half of them it is none of all."""
+    told = document(limit=8, budget=Budget(calls=4), topologies=["single"], teams=["independent:agents=2"])
+    pairs = sorted(one["pairs"] for one in told["differences"])
+    assert pairs[-1] < told["samples"]
+    assert told["mde"]["n"] == pairs[(len(pairs) - 1) // 2]
 
 
 @pytest.mark.parametrize(

@@ -230,3 +230,15 @@ def test_without_any_score_a_comparison_has_failed() -> None:
     assert exit_code([cell]) == 1
     assert how_to_go_on([cell], ["eval"], is_cut_short=False) is None
     assert how_to_go_on([cell], ["eval"], is_cut_short=True) == "go on with: orchestra eval"
+
+
+def test_a_file_that_is_no_comparison_is_not_written_over(shell: Shell) -> None:
+    """Neither the one that is named, nor the one beside the rows; a comparison is, by the next."""
+    kept = shell.folder / "profile.json"
+    kept.write_text('{"schema": "orchestra.profile/1"}')
+    for place in (("--document", str(kept)), ("--out", str(kept.with_suffix(".jsonl")))):
+        shell(*SMALL, *MODEL, *place, code=2)
+        assert "is there and no comparison" in shell.err
+    assert kept.read_text() == '{"schema": "orchestra.profile/1"}'
+    fresh = ("--document", str(shell.folder / "told.json"))
+    assert shell.document(*SMALL, *MODEL, *fresh) == shell.document(*SMALL, *MODEL, *fresh)

@@ -27,6 +27,7 @@ from orchestra_evals.suites.catalog import make_suite
 from orchestra_evals.suites.pinned import Pinned
 from orchestra_evals.suites.suite import Sample, Score
 from orchestra_evals.systems.self_consistency import SelfConsistency
+from orchestra_evals.systems.system import Answered, Reported
 
 Json = Any
 SUITE = "addition:digits=10"
@@ -144,7 +145,7 @@ def test_systems_stand_beside_the_votes_that_take_as_much() -> None:
 
 
 def test_who_spends_more_or_less_than_the_votes_is_not_matched() -> None:
-    """Each with its reason; so is a system that takes nothing, and one that nothing is known of."""
+    """Each with its reason; so is a system that tells nobody what it takes, and one that nothing is known of."""
 
     async def oracle(sample: Sample) -> Json:
         return sample.target
@@ -156,7 +157,7 @@ def test_who_spends_more_or_less_than_the_votes_is_not_matched() -> None:
     found = compared(voting(""), Budget(calls=12), systems=systems, teams=["independent:agents=4"]).as_dict()
     assert {row["system"] for row in found["matched"]["rows"]} == {"single x solo", "single x independent:agents=4"}
     assert {one["system"]: one["reason"] for one in found["matched"]["unmatched"]} == {
-        "oracle": "spends less than one vote",
+        "oracle": "took nobody knows how much",
         "offline": "was measured on no sample",
     }
     found = compared(voting(""), Budget(calls=9), teams=["independent:agents=3"], limit=3).as_dict()
@@ -164,6 +165,28 @@ def test_who_spends_more_or_less_than_the_votes_is_not_matched() -> None:
     more = compared("simulated:p=0.9", Budget(usd=1.0), limit=2, systems=[]).as_dict()["matched"]
     assert more["unit"] == "tokens"  # what costs nothing cannot be matched in dollars
     assert "not known, or nothing" in more["note"]
+
+
+def test_a_system_is_matched_on_the_samples_that_both_have() -> None:
+    """What votes took on a sample that the other lost, the longest one, is no part of the rival at its spend."""
+
+    async def lossy(sample: Sample) -> Answered:
+        if sample.difficulty["digits"] == 50:
+            raise ConnectionError("no network")
+        return Answered(answer=sample.target, usage=Reported(calls=2, input_tokens=180, output_tokens=20))
+
+    systems = votes(3) | {"lossy": lossy}
+    found = compared(voting("wrr"), Budget(tokens=9000), systems=systems, suite="addition", limit=4)
+    kept = {row.sample_id for row in found["lossy"].measured}
+    spends, parts = (
+        [cut.spend.tokens for cut in cuts] for cuts in (cuts_in(found), [cut.on(kept) for cut in cuts_in(found)])
+    )
+    assert all(part < whole for part, whole in zip(parts, spends, strict=True))
+    told = {row["system"]: row for row in found.as_dict()["matched"]["rows"]}
+    assert (told["lossy"]["pairs"], told["lossy"]["spend"]) == (3, 200.0)
+    assert (told["lossy"]["from_spend"], told["lossy"]["to_spend"]) == (parts[1], parts[2])
+    assert told["lossy"]["rival_score"] == pytest.approx((200 - parts[1]) / (parts[2] - parts[1]))
+    assert (told["single x solo"]["pairs"], told["single x solo"]["spend"]) == (4, spends[0])
 
 
 def test_a_judge_is_not_asked_again(tmp_path: Path) -> None:

@@ -177,3 +177,11 @@ async def test_ready_items_are_checked(items: list[dict[str, Any]], told: str) -
         await calibrate(ready, model=MODEL)
     with pytest.raises(InputError, match="not both"):
         await calibrate([ready[0], {"input": "?", "target": 1}], model=MODEL, design=PilotDesign(chain=1))
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+async def test_a_size_of_a_single_item_is_measured_as_any_other(tmp_path: Path, samples: int) -> None:
+    """There is nothing to resample, and what was paid for is a profile still."""
+    profile = await profiled(tmp_path, "multiplication", "simulated:p=0.6", samples=samples)
+    assert any(size.items == 1 for answer in profile.answers for size in answer.sizes)
+    assert abilities_of(profile).is_known

@@ -228,6 +228,7 @@ def _matched(rows: Sequence[Json]) -> Json:
 
 def _forecast(rows: Sequence[Json]) -> Json:
     profile = {"model": MODEL, "date": "2026-11-01", "evidence": "real", "assumed": ["rho of channels"]}
+    profile |= {"took": {"calls": 130, "tokens": 16690, "cost_usd": 0.0}}
     return {"profile": profile, "reason": "by the profile", "rows": [_foretold(row) for row in rows]}
 
 

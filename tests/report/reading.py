@@ -16,9 +16,10 @@ class Tables:
     found: list[tuple[str, list[list[str]]]] = field(default_factory=list)
 
     def __getitem__(self, begins: str) -> list[dict[str, str]]:
-        """Return the rows of the first table whose caption begins so, by the names of its columns."""
+        """Return the rows of the first table whose caption begins so, one a system, by the names of its columns."""
         head, *rows = next(rows for caption, rows in self.found if caption.startswith(begins))
-        return [dict(zip(head, row, strict=True)) for row in rows]
+        alone = [[name, *cells] for names, *cells in rows for name in names.split("; ")]
+        return [dict(zip(head, row, strict=True)) for row in alone]
 
 
 def markdown_tokens(text: str) -> list[Token]:

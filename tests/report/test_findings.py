@@ -91,6 +91,17 @@ def test_of_equals_the_pick_is_named() -> None:
     assert first.startswith(f"“{PICK}” (and 1 other) scored highest, 0.750")
 
 
+def test_few_samples_are_told() -> None:
+    """Of equals the one with most samples is named, and where not all were measured it is said of how many."""
+    made = scored({BASELINE: 0.5, TOP: 0.75, PICK: 0.75})
+    made["rows"][2]["n"] = 20
+    assert said(made)[0].startswith(f"“{TOP}” (and 1 other) scored highest, 0.750 (0.400 to 0.900); ")
+    made["rows"][1]["n"] = 10
+    assert said(made)[0].startswith(
+        f"“{PICK}” (and 1 other) scored highest, 0.750 (0.400 to 0.900) on 20 of 80 samples; "
+    )
+
+
 def test_without_a_baseline_no_difference_is_told() -> None:
     """The baseline was not measured, or does not compete."""
     first = said(scored({BASELINE: None, TOP: 0.75, RIVAL: 0.6}))[0]
@@ -122,11 +133,11 @@ def test_counts_are_those_of_the_findings() -> None:
     finding(finding(made, TOP, finding="better"), RIVAL, finding="worse")
     assert said(made)[1] == (
         "Of 3 comparisons with the baseline, corrected by Holm's method, 1 came out better, 1 worse, and 1 without a "
-        "difference shown; on 80 independent samples of which two systems differ on 25%, a difference of 0.163 is "
+        "difference shown; on 80 independent samples, two systems differing on 25% of them, a difference of 0.163 is "
         "found with probability 0.8."
     )
     few = made | {"mde": made["mde"] | {"effect": None, "n": 1, "discordance": None}}
-    assert said(few)[1].endswith("on 1 independent sample, no difference is found with probability 0.8, however large.")
+    assert said(few)[1].endswith("on 1 independent sample no difference, however large, is found with probability 0.8.")
 
 
 def test_equal_spend_is_told_by_what_was_shown() -> None:
@@ -138,9 +149,11 @@ def test_equal_spend_is_told_by_what_was_shown() -> None:
     ]
     matched = {"unit": "tokens", "note": "", "curves": [], "rows": rows, "unmatched": []}
     assert said(document(matched=matched))[2] == (
-        "At equal spend in tokens, 1 of 3 comparisons came out better than self-consistency and 1 worse; the largest "
-        f"difference is that of “{BASELINE}”, +0.250 (+0.250 to +0.250), adjusted p 0.400."
+        "At equal spend in tokens, 1 of 3 comparisons came out better than self-consistency and 1 worse; best "
+        f"beside it is “{BASELINE}”, +0.250 (+0.250 to +0.250), adjusted p 0.400."
     )
+    rows[2]["interpolated"] = True
+    assert "+0.250 (+0.250 to +0.250) (interpolated), adjusted p 0.400." in said(document(matched=matched))[2]
     unmatched = [{"system": TOP, "model": MODEL, "reason": "spends less than one vote"}]
     nobody = document(matched=matched | {"rows": [], "unmatched": unmatched})
     assert said(nobody)[2] == "No system could be compared with self-consistency at equal spend."
@@ -155,6 +168,10 @@ def test_regret_has_both_ends() -> None:
         f"Regret of the pick “{PICK}”: 0.080 (95 % interval 0.010 to 0.200) below “{TOP}”, the best of 3 other "
         "wirings; estimated by halves of the samples, 0.030."
     )
+    few = lost | {"left_out": 5}
+    assert said(document(regret={"pick": PICK, "models": [few]}))[3].endswith(
+        "; 5 samples left out, which not all have."
+    )
     none = lost | {"value": 0.0, "low": 0.0, "best": PICK, "alternatives": 1, "split": None}
     assert said(document(regret={"pick": PICK, "models": [none]}))[3] == (
         f"Regret of the pick “{PICK}”: the only other wiring did not score above it (95 % interval 0.000 to 0.200)."
@@ -162,7 +179,7 @@ def test_regret_has_both_ends() -> None:
 
 
 def test_the_forecast_is_told_by_its_errors() -> None:
-    """How many were inside, the mean and the largest distance, and the ratio of tokens."""
+    """How many were inside, the mean and the largest distance."""
     rows = [
         {"system": name, "model": MODEL, "predicted": {"pessimistic": 0.5, "optimistic": 0.6}, "measured": 0.6 + error}
         | {"error": error, "tokens": {"predicted": 100.0, "measured": tokens}}
@@ -172,7 +189,7 @@ def test_the_forecast_is_told_by_its_errors() -> None:
     made = {"profile": profile, "reason": "", "rows": rows}
     assert said(document(forecast=made))[4] == (
         "1 of 3 accuracies came out within what was foretold; the mean distance to it is 0.040, the largest 0.100, "
-        f"that of “{TOP}”; the tokens of a sample were 0.80 to 1.50 times those foretold."
+        f"that of “{TOP}”."
     )
     bare = [{"system": BASELINE, "model": MODEL}]
     unknown = {"profile": None, "reason": "there is no profile of the model.", "rows": bare}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -60,7 +61,7 @@ from orchestra_evals.cli.competing import (
 )
 from orchestra_evals.cli.progress import RowProgress
 from orchestra_evals.cli.views import estimate_view
-from orchestra_evals.comparing.compared import Compared
+from orchestra_evals.comparing.compared import DOCUMENT, Compared
 from orchestra_evals.comparing.contest import Contest, contest_of
 from orchestra_evals.comparing.profiling import Pilot, pilots_of
 from orchestra_evals.report.drawing import require_matplotlib
@@ -160,7 +161,7 @@ def compare_command(
     if report is not None:
         require_matplotlib()
     if dry_run:
-        tell_estimate(contest, prices, as_json=json_)
+        tell_estimate(contest, prices, calibrate=calibrate, as_json=json_)
         return
     access = Access(
         concurrency=concurrency, rpm=rpm, tpm=tpm, prices=prices, allow_unpriced=allow_unpriced, probe=probe
@@ -170,6 +171,7 @@ def compare_command(
     said = document or rows.with_suffix(".json")
     if said == rows:
         raise InputError("--document", f"must be another file than that of the rows, {rows}")
+    check_document(said)
     keeping = Keeping(journal=where, out=rows, name=name, retry_errors=retry_errors)
     idle, opens = make_session(where, None, base_url, access=access), opening(base_url, access)
     pilots: dict[str, Pilot] = {}
@@ -212,6 +214,22 @@ def _tell(compared: Compared, places: Mapping[str, Path | None], *, as_json: boo
             console.print(f"{kind:8} {place}", soft_wrap=True, markup=False)
 
 
+def check_document(place: Path) -> None:
+    """Refuse to write a document in place of a file that is none.
+
+    Raises:
+        InputError: There is such a file.
+    """
+    if not place.exists():
+        return
+    try:
+        told = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        told = None
+    if not isinstance(told, dict) or told.get("document") != DOCUMENT:
+        raise InputError("--document", f"{place} is there and no comparison; name another file")
+
+
 def own_systems(options: Sequence[str]) -> dict[str, System]:
     """Return systems of the user's own by name: `module.path:function`, or `NAME=module.path:function`.
 
@@ -228,15 +246,17 @@ def own_systems(options: Sequence[str]) -> dict[str, System]:
     return found
 
 
-def tell_estimate(contest: Contest, prices: Path | None, *, as_json: bool) -> None:
-    """Print what a contest will take, and ask nothing."""
+def tell_estimate(contest: Contest, prices: Path | None, *, calibrate: int = 0, as_json: bool) -> None:
+    """Print what a contest will take, and ask nothing; what measuring a profile first takes is not estimated."""
     said = asyncio.run(estimate(contest.cells, Prices.shipped() if prices is None else Prices.load(prices)))
     said = replace(said, detectable=contest.detectable())
     skipped = [asdict(one) for one in contest.skipped]
     if as_json:
-        print_json(said.as_dict() | {"cap_source": contest.cap_source, "skipped": skipped})
+        print_json(said.as_dict() | {"cap_source": contest.cap_source, "skipped": skipped, "calibrate": calibrate})
     else:
         lines = [cap_line(said.cells[0].as_dict()["cap"], contest.cap_source), *skipped_lines(skipped)]
+        if calibrate:
+            lines.append(f"measuring each model on {calibrate} samples first is not in these figures, and under no cap")
         Console(highlight=False).print(estimate_view(said), *map(Text, lines), sep="\n")
 
 

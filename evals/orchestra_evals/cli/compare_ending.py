@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
 
+from orchestra_evals.comparing.compared import without_folders
 from orchestra_evals.runner.evaluation import CellScore
-
-_ABSOLUTE = re.compile(r"(^|[:=,])/(?!/)(?:[^/:=,]*/)*([^/:=,]*)")
+from orchestra_evals.systems.self_consistency import SelfConsistency
 
 
 def command_line(arguments: Sequence[str]) -> str:
@@ -17,7 +16,7 @@ def command_line(arguments: Sequence[str]) -> str:
     >>> command_line(["eval", "compare", "file:/home/me/own.jsonl", "--journal=/tmp/j.db"])
     'orchestra eval compare file:own.jsonl --journal=j.db'
     """
-    return shlex.join(["orchestra", *(_ABSOLUTE.sub(r"\1\2", argument) for argument in arguments)])
+    return shlex.join(["orchestra", *map(without_folders, arguments)])
 
 
 def exit_code(cells: Sequence[CellScore]) -> int:
@@ -40,6 +39,8 @@ def how_to_go_on(cells: Sequence[CellScore], arguments: Sequence[str], *, is_cut
         return None
     told = f"{len(lost)} samples were lost, the first to {lost[0].code}: {lost[0].message}\n" if lost else ""
     more = f"{' and a larger --budget-...' if unpaid else ''}{' and --retry-errors' if lost else ''}"
+    if unpaid and any(isinstance(cell.cell.system, SelfConsistency) for cell in cells):
+        more += "\n(selfconsistency spends its cap, so that another cap asks it anew)"
     return f"{told}go on with: {shlex.join(['orchestra', *arguments])}{more}"
 
 

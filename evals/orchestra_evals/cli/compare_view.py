@@ -94,19 +94,44 @@ def _sentences(told: dict[str, Json]) -> Iterator[str]:
         f"on {mde['n']} samples {least} is found with probability {mde['power']:g} at level {mde['level']:g} of "
         f"{mde['comparisons']} comparisons, where systems differ on {mde['discordance']:.0%} of them"
     )
-    for one in told["regret"]["models"] if told["regret"] else ():
-        best = "none was better" if one["best"] == told["pick"] else f"{one['best']} was the best"
-        interval = f"{one['value']:.3f} ({_range(one)})"
-        yield f"regret of {told['pick']} against {one['alternatives']} others: {interval}, {best}; {one['model']}"
+    if any(one["left_out"] for one in told["differences"]):
+        yield "differences are over the samples that both systems have, scores over all that were measured"
+    yield from _regret(told)
     if told["matched"] and not told["matched"]["curves"]:
         yield f"nothing at matched spend: {told['matched']['note']}"
     for one in told["matched"]["unmatched"] if told["matched"] else ():
         yield f"not at equal spend: {one['system']} with {one['model']}, which {one['reason']}"
+    yield from _profiled(told["forecast"])
     graphs = told["graphs"]
     yield f"graphs   by {graphs['source']}: {graphs['graphs']}, {graphs['degenerate']} of one subtask"
     yield cap_line(told["cap"], told["cap_source"])
     yield from skipped_lines(told["skipped"])
     yield from _unmeasured(told["rows"])
+
+
+def _regret(told: dict[str, Json]) -> Iterator[str]:
+    """Yield what the pick lost, model by model."""
+    found = {one["model"]: one for one in told["regret"]["models"]} if told["regret"] else {}
+    for model, one in found.items():
+        best = "none was better" if one["best"] == told["pick"] else f"{one['best']} was the best"
+        interval = f"{one['value']:.3f} ({_range(one)})"
+        less = f", without {one['left_out']} samples that not all of them have" if one["left_out"] else ""
+        if one["without"]:
+            less += f"; not against {', '.join(one['without'])}, of which fewer samples were measured"
+        yield f"regret of {told['pick']} against {one['alternatives']} others: {interval}, {best}{less}; {model}"
+    for model in told["models"] if told["regret"] else ():
+        if model not in found:
+            yield f"regret of {told['pick']} with {model} is not known: no sample was measured with all wirings"
+
+
+def _profiled(forecast: dict[str, Json]) -> Iterator[str]:
+    """Yield by which profiles was foretold, and what measuring them took."""
+    if forecast["profiles"]:
+        yield f"foretold {forecast['reason']}"
+    for one in forecast["profiles"]:
+        if one["took"] is not None:
+            took = one["took"]
+            yield f"measuring {one['of']} took {took['calls']:,} calls and {took['tokens']:,} tokens, under no cap"
 
 
 def _unmeasured(rows: Sequence[dict[str, Json]]) -> Iterator[str]:
@@ -118,6 +143,9 @@ def _unmeasured(rows: Sequence[dict[str, Json]]) -> Iterator[str]:
             missed.setdefault(row["model"], []).append(f"{row['system']} {_counts(statuses)}")
     for model, systems in missed.items():
         yield f"not measured with {model}: {'; '.join(systems)}"
+    for row in rows:
+        if row["kind"] == "own" and (failed := row["outcomes"].get("failed", 0)):
+            yield f"{row['system']} failed on {failed:,} with {row['model']}, each counted as wrong; rows say why"
 
 
 def _table(*columns: str) -> Table:

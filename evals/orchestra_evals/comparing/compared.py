@@ -6,6 +6,7 @@ import asyncio
 import importlib.metadata
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -18,9 +19,9 @@ from orchestra_agents.models.contract import Json
 from orchestra_evals.comparing.contest import Contest
 from orchestra_evals.comparing.findings import (
     convergence_dict,
+    detectable,
     difference_dict,
     differences,
-    discordance,
     graphs_dict,
     regret_dict,
 )
@@ -37,6 +38,18 @@ from orchestra_evals.runner.evaluation import CellScore, Evaluation
 
 DOCUMENT = "orchestra.comparison/1"
 """What a document says of its own form; a new form has a new number."""
+
+
+_FOLDERS = re.compile(r"(^|[:=,])/(?!/)(?:[^/:=,]*/)*([^/:=,]*)")
+
+
+def without_folders(text: str) -> str:
+    """Return a text for others to read: of absolute paths of this machine only the names.
+
+    >>> without_folders("file:/home/me/own.jsonl,input=question")
+    'file:own.jsonl,input=question'
+    """
+    return _FOLDERS.sub(r"\1\2", text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +131,7 @@ class Compared:
                     for family, compared in found
                     for one, cell in zip(compared, family.others, strict=True)
                 ],
-                "mde": asdict(contest.detectable(discordance(told))),
+                "mde": asdict(detectable(contest, families, told)),
                 "graphs": graphs_dict(cells),
                 "matched": matched_dict(families, self.recorded.cuts, uncut=self.recorded.uncut),
                 "forecast": forecast_dict(cells, self.foretold, self.took),
@@ -135,7 +148,7 @@ class Compared:
         contest, first = self.contest, self.contest.cells[0]
         return {
             "document": DOCUMENT,
-            "suite": first.suite.name,
+            "suite": without_folders(first.suite.name),
             "version": first.suite.about.version,
             "split": first.selection.split,
             "seed": first.selection.seed,

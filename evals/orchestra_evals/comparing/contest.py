@@ -63,15 +63,16 @@ class Contest:
         """Systems that are compared with the baseline: one family for each model."""
         return len({cell.called for cell in self.cells}) - 1
 
-    def detectable(self, discordance: float = DISCORDANCE) -> Detectable:
+    def detectable(self, discordance: float = DISCORDANCE, samples: int | None = None) -> Detectable:
         """Return the least difference from the baseline that would be found.
 
         Args:
             discordance: Share of samples on which systems differ, or are taken to before anything is known.
+            samples: Independent samples that were compared; None is all.
         """
-        samples, family = self.ground.clusters, max(1, self.comparisons)
-        effect = mde(samples, discordance, comparisons=family)
-        return Detectable(effect=effect, n=samples, comparisons=family, discordance=discordance)
+        family, count = max(1, self.comparisons), self.ground.clusters if samples is None else samples
+        effect = mde(count, discordance, comparisons=family)
+        return Detectable(effect=effect, n=count, comparisons=family, discordance=discordance)
 
 
 async def contest_of(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from orchestra.budget.recorded_votes import vote_of
 from orchestra_agents.journal.replay import RunState
@@ -26,14 +26,24 @@ class Cut:
 
     votes: int
     """At most; a sample with fewer keeps all it has."""
-    spend: Spend
-    """Of a sample, the mean over runs."""
+    took: tuple[tuple[str, Spend], ...]
+    """What each run took, beside its sample."""
     scores: tuple[SampleScore, ...]
 
     @property
     def score(self) -> float:
         """Mean over samples."""
         return sum(one.score for one in self.scores) / len(self.scores)
+
+    @property
+    def spend(self) -> Spend:
+        """Of a sample, the mean over runs."""
+        return sum((spend for _, spend in self.took), Spend()).over(len(self.took))
+
+    def on(self, samples: Container[str]) -> Cut:
+        """Return what is left of some samples, of which there must be one."""
+        took = tuple(one for one in self.took if one[0] in samples)
+        return replace(self, took=took, scores=tuple(one for one in self.scores if one.sample in samples))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +112,7 @@ class Cutting:
         return tuple(
             Cut(
                 votes=size,
-                spend=sum((told[place][1] for _, told in runs), Spend()).over(len(runs)),
+                took=tuple((row.sample_id, told[place][1]) for row, told in runs),
                 scores=self._scores([(row, told[place][0]) for row, told in runs]),
             )
             for place, size in enumerate(sizes)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isfinite
-from statistics import fmean
+from statistics import fmean, median_low
 
 import numpy as np
 
 from orchestra_agents.models.contract import Json
+from orchestra_evals.comparing.contest import Contest
 from orchestra_evals.comparing.ground import Ground
 from orchestra_evals.comparing.lineup import BASELINE
 from orchestra_evals.comparing.telling import Family, estimate_dict
-from orchestra_evals.runner.estimates import DISCORDANCE
+from orchestra_evals.runner.estimates import DISCORDANCE, Detectable
 from orchestra_evals.runner.evaluation import CellScore
 from orchestra_evals.runner.scores import repeats_of, rng_of
 from orchestra_evals.statistics.aims import LEVEL
@@ -20,7 +22,7 @@ from orchestra_evals.statistics.comparison import Comparison, compare_all
 from orchestra_evals.statistics.convergence import convergence_bound, convergence_score
 from orchestra_evals.statistics.regret import regret_of
 from orchestra_evals.statistics.runs import scores_of
-from orchestra_evals.statistics.scores import SampleScore
+from orchestra_evals.statistics.scores import SampleScore, align
 from orchestra_evals.systems.wiring import Wiring
 from orchestra_topologies.shape import shape_of
 
@@ -49,25 +51,50 @@ def finding(found: Comparison) -> str:
     return told
 
 
-def discordance(found: Sequence[Comparison]) -> float:
-    """Return the share of samples on which systems were seen to differ, or what is assumed before anything is known."""
-    shares = [(one.wins + one.losses) / one.pairs for one in found if one.pairs]
+def discordance(families: Sequence[Family]) -> float:
+    """Return the share of samples on which systems were seen to differ, or what is assumed before anything is known.
+
+    Scores between 0 and 1 that differ by d count as d^2 of a sample, as in the variance of a difference.
+    """
+    shares = []
+    for family in families:
+        base = _scores(family.baseline)
+        pairs = [align([_scores(cell), base]).scores for cell in family.others]
+        shares += [float(np.square(both[:, 0] - both[:, 1]).mean()) for both in pairs if len(both)]
     return fmean(shares) if shares else DISCORDANCE
 
 
+def detectable(contest: Contest, families: Sequence[Family], found: Sequence[Comparison]) -> Detectable:
+    """Return the least difference that half of the comparisons would find; before there are any, as assumed."""
+    made = [one for one in found if one.difference is not None]
+    if not made:
+        return contest.detectable()
+    effects = [one.detectable for one in made if one.detectable is not None]
+    counts = [one.difference.n for one in made if one.difference is not None]
+    assumed = contest.detectable(discordance(families), median_low(counts))
+    return replace(assumed, effect=median_low(effects) if 2 * len(effects) > len(made) else None)
+
+
 def regret_dict(pick: str | None, families: Sequence[Family]) -> dict[str, Json] | None:
-    """Return what the pick lost against the best wiring, model by model; None where there is no pick."""
+    """Return what the pick lost against the best wiring, model by model; None where there is no pick.
+
+    Wirings of which fewer samples were measured than of the pick are no alternatives, and named: on the samples that
+    all have in common little would be left to tell.
+    """
     if pick is None:
         return None
     models = []
     for family in families:
         wired = [cell for cell in family.cells if isinstance(cell.cell.system, Wiring) and cell.measured]
-        systems = {cell.system: _scores(cell) for cell in wired}
+        counts = {cell.system: cell.mean.n for cell in wired}
+        short = [system for system, count in counts.items() if count < counts.get(pick, 0)]
+        systems = {cell.system: _scores(cell) for cell in wired if cell.system not in short}
         if pick not in systems or len(systems) < 2:
             continue
         found = regret_of(pick, systems, rng=_rng(family))
         if found is not None:
             told = {"best": found.best, "alternatives": found.alternatives, "left_out": found.left_out}
+            told["without"] = short
             measured = estimate_dict(found.measured) or {}
             models.append({"model": family.baseline.cell.model_name, **told, **measured, "split": found.split})
     return {"pick": pick, "models": models}

@@ -31,9 +31,8 @@ class Match:
     system: str
     model: str
     spend: float
-    """Mean on a sample."""
+    """Mean on a sample, over those that both have, as are the score and all that is told of the rival."""
     score: float
-    """Over the samples that both have, as is the rival's."""
     rival_score: float
     interpolated: bool
     """Whether the rival was not cut at this spend, and its score is a mix of the two cuts around it."""
@@ -73,11 +72,11 @@ def matched_dict(
         for rival in family.cells:
             if rival.system != RIVAL or not cuts.get(rival.cell.id):
                 continue
-            points = points_of(cuts[rival.cell.id], unit)
-            told = [{"votes": cut.votes, "spend": spend, "score": cut.score} for spend, cut in points.items()]
+            cut = cuts[rival.cell.id]
+            told = [{"votes": one.votes, "spend": at, "score": one.score} for at, one in points_of(cut, unit).items()]
             curves.append({"model": rival.cell.model_name, "points": told})
             others = [cell for cell in family.cells if cell is not rival]
-            found = matches(others, points, unit)
+            found = matches(others, cut, unit)
             rows += [_row(one) for one in found if isinstance(one, Match)]
             unmatched += [asdict(one) for one in found if isinstance(one, Unmatched)]
     note = uncut or (note if curves else "no vote was measured")
@@ -98,16 +97,15 @@ def _row(found: Match) -> dict[str, Json]:
     return told | {"rival": RIVAL, "difference": estimate_dict(found.difference)}
 
 
-def matches(cells: Sequence[CellScore], points: Mapping[float, Cut], unit: Unit) -> list[Match | Unmatched]:
+def matches(cells: Sequence[CellScore], cuts: Sequence[Cut], unit: Unit) -> list[Match | Unmatched]:
     """Return systems of one model beside self-consistency, their tests being one family by Holm's method.
 
     Args:
         cells: The systems, without self-consistency.
-        points: Cuts of self-consistency with the same model, by their spend.
+        cuts: Of self-consistency with the same model, at least one.
         unit: In which spends are matched.
     """
-    rng = rng_of(cells[0].cell.selection.seed) if cells else rng_of(0)
-    found = [_match(cell, points, unit, rng) for cell in cells]
+    found = [_match(cell, cuts, unit, rng_of(cell.cell.selection.seed)) for cell in cells]
     adjusted = iter(holm([one.p_value for one in found if isinstance(one, Match)]))
     return [replace(one, adjusted_p=next(adjusted)) if isinstance(one, Match) else one for one in found]
 
@@ -118,23 +116,29 @@ def points_of(cuts: Sequence[Cut], unit: Unit) -> dict[float, Cut]:
     return {spend: cut for spend, cut in known if spend is not None}
 
 
-def _match(cell: CellScore, points: Mapping[float, Cut], unit: Unit, rng: np.random.Generator) -> Match | Unmatched:
+def _match(cell: CellScore, cuts: Sequence[Cut], unit: Unit, rng: np.random.Generator) -> Match | Unmatched:
     def unmatched(reason: str) -> Unmatched:
         return Unmatched(system=cell.system, model=cell.cell.model_name, reason=reason)
 
-    spend = mean_spend(cell.measured)
+    if not cell.measured:
+        return unmatched("was measured on no sample")
+    both = {row.sample_id for row in cell.measured} & {one.sample for one in cuts[0].scores}
+    if not both:
+        return unmatched("was measured on no sample that self-consistency was")
+    rows = [row for row in cell.rows if row.sample_id in both]
+    spend = mean_spend([row for row in rows if row.is_measured])
     amount = None if spend is None else spend.amount(unit)
+    points = points_of([cut.on(both) for cut in cuts], unit)
     if amount is None or not points:
-        return unmatched("was measured on no sample" if spend is None else "took nobody knows how much")
+        return unmatched("took nobody knows how much")
     rival = samples_at([(at, cut.scores) for at, cut in points.items()], amount)
     around = bracket(list(points), amount)
     if rival is None or around is None:
         is_less = amount < min(points)
         return unmatched("spends less than one vote" if is_less else "spends more than self-consistency did")
-    own = scores_of(repeats_of(cell.rows))
+    own = scores_of(repeats_of(rows))
     told = compare(own, rival.scores, rng=rng, names=(cell.system, RIVAL))
-    if told.difference is None:
-        return unmatched("was measured on no sample that self-consistency was")
+    assert told.difference is not None
     ends, (score, rival_score) = list(points), align([own, rival.scores]).scores.mean(axis=0).tolist()
     return Match(
         system=cell.system,

@@ -34,7 +34,8 @@ class Recorded:
             return cls(runs={}, cuts={})
         cuttings = {cell.cell.id: Cutting.of(cell.cell) for cell in found.cells if cell.system == RIVAL}
         with Journal(found.journal, "read") as journal:
-            runs = {cell.cell.id: _read(cell, journal, cuttings.get(cell.cell.id)) for cell in found.cells}
+            known = frozenset(journal.run_ids())
+            runs = {cell.cell.id: _read(cell, journal, known, cuttings.get(cell.cell.id)) for cell in found.cells}
         if judge_of(found.cells[0].cell.suite) is not None:
             told = "a model judges the answers, and would have to be asked about those of fewer votes"
             return cls(runs=runs, cuts={}, uncut=told)
@@ -44,11 +45,11 @@ class Recorded:
             return cls(runs=runs, cuts={}, uncut=f"answers of fewer votes could not be run: {error}")
 
 
-def _read(cell: CellScore, journal: Journal, cutting: Cutting | None) -> Runs:
+def _read(cell: CellScore, journal: Journal, known: frozenset[str], cutting: Cutting | None) -> Runs:
     """Return the figures of the runs of a cell, and give them to what will cut them."""
     if isinstance(cell.cell.system, Own):
         return {}
-    figures, known = {}, set(journal.run_ids())
+    figures = {}
     for row in cell.measured:
         if row.run_id not in known:  # a system of a user's own class may keep no record
             continue

@@ -39,9 +39,14 @@ class Spend:
         return found
 
 
+def is_told(rows: Sequence[Row]) -> bool:
+    """Return whether anybody told what rows took: a system of a user's own may ask models that nobody counts."""
+    return any(row.usage_source != "none" for row in rows)
+
+
 def mean_spend(rows: Sequence[Row]) -> Spend | None:
-    """Return the mean of rows, None where there is none."""
-    return sum(map(Spend.of, rows), Spend()).over(len(rows)) if rows else None
+    """Return the mean of rows, None where there is none, and where nobody told what they took."""
+    return sum(map(Spend.of, rows), Spend()).over(len(rows)) if is_told(rows) else None
 
 
 def unit_of(caps: Container[str]) -> Unit:

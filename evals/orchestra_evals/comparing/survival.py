@@ -34,13 +34,13 @@ class Chain:
 
 
 def survival(cells: Sequence[CellScore]) -> dict[str, Json] | None:
-    """Return for each cell the share right by number of dependent steps, None where the suite has no chains.
+    """Return for each cell the share right by number of dependent steps, None where no sample takes two of them.
 
     Args:
         cells: Cells of one suite. A sample is right where it has the full score; of several repeats the share counts.
     """
     unit = unit_of(cells[0].cell.suite, cells[0].cell.samples) if cells else None
-    if unit is None:
+    if unit is None or all(steps_of(cells[0].cell.suite, one, unit) < 2 for one in cells[0].cell.samples):
         return None
     return {"unit": unit, "curves": [_curve(cell, unit) for cell in cells]}
 

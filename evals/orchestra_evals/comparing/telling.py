@@ -11,7 +11,7 @@ from orchestra.budget.estimates import Estimate
 from orchestra_agents.models.contract import Json
 from orchestra_evals.comparing.coordinating import Runs, coordination_dict
 from orchestra_evals.comparing.lineup import BASELINE
-from orchestra_evals.comparing.spends import Spend, mean_spend
+from orchestra_evals.comparing.spends import Spend, is_told, mean_spend
 from orchestra_evals.runner.evaluation import CellScore
 from orchestra_evals.runner.scores import repeats_of, rng_of
 from orchestra_evals.statistics.confidences import confidence_figures
@@ -58,7 +58,8 @@ def row_dict(cell: CellScore, runs: Runs, single: Runs) -> dict[str, Json]:
     """
     told, system, samples = cell.as_dict(), cell.cell.system, repeats_of(cell.rows)
     choices = system.choices if isinstance(system, Wiring) else None
-    seed = cell.cell.selection.seed
+    seed, is_known = cell.cell.selection.seed, is_told(cell.measured) or not cell.measured
+    paid = samples if is_known else []  # what nobody told is not free
     return {
         "system": cell.system,
         "topology": choices and choices.topology,
@@ -67,11 +68,11 @@ def row_dict(cell: CellScore, runs: Runs, single: Runs) -> dict[str, Json]:
         "model": cell.cell.model_name,
         "cell": cell.cell.id,
         **{name: told[name] for name in _AS_TOLD},
-        "spent": _spend_dict(sum(map(Spend.of, cell.rows), Spend())),
+        "spent": _spend_dict(sum(map(Spend.of, cell.rows), Spend()) if is_known else None),
         "spent_a_sample": _spend_dict(mean_spend(cell.measured)),
-        "tokens_per_success": estimate_dict(tokens_per_success(samples, rng=rng_of(seed))),
-        "cost_per_success": estimate_dict(cost_per_success(samples, rng=rng_of(seed))),
-        "e_cubed": estimate_dict(e_cubed(samples, rng=rng_of(seed))),
+        "tokens_per_success": estimate_dict(tokens_per_success(paid, rng=rng_of(seed))),
+        "cost_per_success": estimate_dict(cost_per_success(paid, rng=rng_of(seed))),
+        "e_cubed": estimate_dict(e_cubed(paid, rng=rng_of(seed))),
         "confidence": _confidence(cell),
         "coordination": coordination_dict(runs, single),
         "decided": _decided(cell),

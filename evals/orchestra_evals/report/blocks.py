@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -14,25 +14,11 @@ NOTHING = "-"
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
-    """A heading, of level 1 (the report) to 3."""
+class Text:
+    """Some sentences, a heading, what must not be overlooked, or a command line."""
 
     text: str
-    level: int = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Paragraph:
-    """Some sentences."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Sentences that must not be overlooked."""
-
-    text: str
+    kind: Literal["p", "h1", "h2", "h3", "notice", "code"] = "p"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +26,6 @@ class Bullets:
     """Sentences that each stand for themselves."""
 
     items: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """A command line."""
-
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +51,9 @@ class Picture:
     caption: str
     evidence: str
     svg: str
-    """The file."""
-    inline: str
-    """The same as an element of an HTML page, whose colours it takes."""
 
 
-Block: TypeAlias = Heading | Paragraph | Notice | Bullets | Code | Table | Picture
+Block: TypeAlias = Text | Bullets | Table | Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +63,20 @@ class Column(Generic[T_contra]):
     name: str
     cell: Callable[[T_contra], str]
     is_number: bool = True
-    is_optional: bool = False
-    """Whether it is left out where no cell says anything."""
 
 
 def table(caption: str, evidence: str, columns: Iterable[Column[T]], items: Sequence[T]) -> Table:
-    """Return the table of some items, one row each, without optional columns that say nothing."""
-    held = [(column, [column.cell(item) for item in items]) for column in columns]
-    kept = [(column, cells) for column, cells in held if not column.is_optional or set(cells) - {NOTHING}]
+    """Return the table of some items: without columns that say nothing, and equal ones sharing a row."""
+    first, *others = columns
+    held = [(column, [column.cell(item) for item in items]) for column in others]
+    kept = [(column, cells) for column, cells in held if set(cells) - {NOTHING}]
+    names: dict[tuple[str, ...], list[str]] = {}
+    for place, item in enumerate(items):
+        names.setdefault(tuple(cells[place] for _, cells in kept), []).append(first.cell(item))
     return Table(
         caption=caption,
         evidence=evidence,
-        columns=tuple(column.name for column, _ in kept),
-        numbers=tuple(column.is_number for column, _ in kept),
-        rows=tuple(zip(*(cells for _, cells in kept), strict=True)),
+        columns=(first.name, *(column.name for column, _ in kept)),
+        numbers=(first.is_number, *(column.is_number for column, _ in kept)),
+        rows=tuple(("; ".join(told), *cells) for cells, told in names.items()),
     )

@@ -16,9 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 from orchestra_agents.errors import InputError
 from orchestra_agents.json_schema import shown
 from orchestra_agents.models.contract import Evidence, Json
-from orchestra_evals.report.document_findings import Convergence, Detectable, Difference, Matched, Regret, Skipped
-from orchestra_evals.report.document_forecast import Forecast, Survival, SurvivalCurve
-from orchestra_evals.report.document_rows import Graphs, Named, Row, Unit
+from orchestra_evals.report.laws import Convergence, Forecast, Regret, Survival, SurvivalCurve
+from orchestra_evals.report.parts import Detectable, Difference, Graphs, Matched, Named, Row, Unit, Unmatched
 
 T = TypeVar("T", bound="Named")
 
@@ -48,7 +47,7 @@ class ComparisonDocument:
     models: tuple[str, ...]
     baseline: str
     pick: str | None = None
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[Unmatched, ...] = ()
     rows: tuple[Row, ...]
     differences: tuple[Difference, ...] = ()
     mde: Detectable | None = None
@@ -93,7 +92,7 @@ class ComparisonDocument:
         if self.matched is not None:
             return self.matched.unit
         units = [unit for unit in self.cap if unit != "seconds"]
-        return "tokens" if units not in (["calls"], ["usd"]) else "calls" if units == ["calls"] else "usd"
+        return "calls" if units == ["calls"] else "usd" if units == ["usd"] else "tokens"
 
     @property
     def cap_a_sample(self) -> float | None:
@@ -106,66 +105,54 @@ class ComparisonDocument:
         """The systems, in order."""
         return tuple(dict.fromkeys(row.system for row in self.rows))
 
-    @cached_property
-    def groups(self) -> tuple[str, ...]:
-        """The models by which rows are told apart: those that the baseline was asked with, else all."""
-        with_baseline = [row.model for row in self.rows if row.system == self.baseline]
-        return tuple(dict.fromkeys(with_baseline or [row.model for row in self.rows])) or self.models
-
     @property
     def ranked(self) -> list[Row]:
         """The rows, model by model, the highest score first and those without a score last."""
-        places = {model: place for place, model in enumerate(self.groups)}
+        ranks = {model: rank for rank, model in enumerate(self.models)}
         return sorted(
-            self.rows, key=lambda row: (places.get(row.model, len(places)), row.score is None, -(row.score or 0))
+            self.rows, key=lambda row: (ranks.get(row.model, len(ranks)), row.score is None, -(row.score or 0))
         )
 
-    def is_of(self, model: str, group: str) -> bool:
-        """Return whether what has a model is in a group; a system of a user's own that asks no model is in all."""
-        return model == group or model not in self.groups
-
-    def rows_of(self, group: str) -> list[Row]:
-        """Return the rows of a group."""
-        return [row for row in self.rows if self.is_of(row.model, group)]
+    def rows_of(self, model: str) -> list[Row]:
+        """Return the rows of a model."""
+        return [row for row in self.rows if row.model == model]
 
     def row(self, system: str | None, model: str) -> Row | None:
-        """Return the row of a system in a group."""
+        """Return the row of a system with a model."""
         return next((row for row in self.rows_of(model) if row.system == system), None)
 
     def scored(self, model: str) -> list[Row]:
-        """Return the rows of a group that have a score, the highest first."""
+        """Return the rows of a model that have a score, the highest first."""
         return sorted((row for row in self.rows_of(model) if row.score is not None), key=lambda row: -(row.score or 0))
 
     def best(self, model: str) -> Row | None:
-        """Return the row of a group with the highest score; of equals the baseline, then the pick, then the first."""
+        """Return the row of a model with the highest score; of equals that with most samples.
+
+        Of those with as many it is the baseline, then the pick, then the first.
+        """
         rows = self.scored(model)
         equals = [row for row in rows if row.score == rows[0].score]
-        return min(equals, key=lambda row: (row.system != self.baseline, row.system != self.pick), default=None)
+        return min(equals, key=lambda row: (-row.n, row.system != self.baseline, row.system != self.pick), default=None)
 
     def difference(self, system: str, model: str) -> Difference | None:
-        """Return how a system in a group compares with the baseline."""
-        found = [one for one in self.differences if one.first == system]
-        return next((one for one in found if self.is_of(one.model, model)), None)
+        """Return how a system with a model compares with the baseline."""
+        return next((one for one in self.differences if (one.system, one.model) == (system, model)), None)
 
     def in_rank(self, items: Iterable[T]) -> list[T]:
         """Return what is about systems with models in the order of `ranked`."""
         ranks = {(row.system, row.model): rank for rank, row in enumerate(self.ranked)}
         return sorted(items, key=lambda one: ranks.get((one.system, one.model), len(ranks)))
 
-    @property
+    @cached_property
     def survival_curves(self) -> list[SurvivalCurve]:
-        """The curves of survival that have a point."""
-        return [] if self.survival is None else [curve for curve in self.survival.curves if curve.points]
+        """The curves of survival in the order of `ranked`, none where all chains are of one length."""
+        curves = [] if self.survival is None else [curve for curve in self.survival.curves if curve.points]
+        lengths = {point.steps for curve in curves for point in curve.points if point.steps > 0}
+        return self.in_rank(curves) if len(lengths) > 1 else []
 
-    def evidence_of(self, group: str | None = None, *, is_without_own: bool = False) -> str:
-        """Return on what rows were measured, as a figure or table says it.
-
-        Args:
-            group: Whose rows; None is all.
-            is_without_own: Whether systems of a user's own are left out, which may not ask the model.
-        """
-        rows = self.rows if group is None else self.rows_of(group)
-        kinds = {row.evidence for row in rows if not is_without_own or row.kind != "own"} or {self.evidence}
+    def evidence_of(self, rows: Iterable[Row] | None = None) -> str:
+        """Return on what rows, or all, were measured, as a figure or table says it."""
+        kinds = {row.evidence for row in rows or self.rows if row.score is not None} or {self.evidence}
         return "real and SIMULATED" if len(kinds) > 1 else "SIMULATED" if "simulated" in kinds else "real"
 
 

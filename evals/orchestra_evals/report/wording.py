@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from orchestra_evals.report.blocks import NOTHING
-from orchestra_evals.report.document_rows import Estimate
+from orchestra_evals.report.parts import Estimate, Interval, Mean
 
 UNITS = {"tokens": "tokens", "calls": "calls", "usd": "US dollars"}
 """Units of spending, in words."""
-
-NO_PROFILE = "there is no profile of the model, so no accuracy is foretold"
-"""Why accuracies are not foretold, where a document does not say it."""
 
 _LONGEST = 160
 _LONGEST_SENTENCE = 2000
 _MOST_LISTED = 4
 _LEAST_P = 0.001
 _SMALL, _LARGE = 0.1, 100.0
-
-
-class HasEnds(Protocol):
-    """What has the ends of an interval; None is not known, or infinite."""
-
-    @property
-    def low(self) -> float | None:
-        """The lower end."""
-
-    @property
-    def high(self) -> float | None:
-        """The upper end."""
 
 
 def one_line(text: str, most: int = _LONGEST) -> str:
@@ -74,7 +58,7 @@ def signed(value: float | None) -> str:
     return NOTHING if value is None else f"{value:+.3f}" if round(value, 3) else "0.000"
 
 
-def span(interval: HasEnds | None, *, is_signed: bool = False) -> str:
+def span(interval: Interval | None, *, is_signed: bool = False) -> str:
     """Return an interval of shares."""
     if interval is None or interval.low is None or interval.high is None:
         return NOTHING
@@ -109,18 +93,23 @@ def estimate(found: Estimate | None) -> str:
     return f"{amount(found.value)} ({amount(found.low)} to {amount(found.high)})"
 
 
-def score_with_interval(score: float | None, interval: HasEnds | None) -> str:
-    """Return a score with its interval."""
-    held = "" if span(interval) == NOTHING else f" ({span(interval)})"
-    return NOTHING if score is None else f"{share(score)}{held}"
+def share_with_interval(value: float | None, interval: Interval | None) -> str:
+    """Return a score or share with its interval."""
+    held = span(interval)
+    return share(value) if value is None or held == NOTHING else f"{share(value)} ({held})"
 
 
-def difference_with_interval(found: Estimate | None) -> str:
-    """Return a difference with its interval."""
+def mean(found: Mean | None) -> str:
+    """Return a mean score with its interval."""
+    return NOTHING if found is None else share_with_interval(found.score, found.interval)
+
+
+def difference(found: Estimate | None) -> str:
+    """Return a difference of shares with its interval."""
     if found is None:
         return NOTHING
-    held = "" if span(found) == NOTHING else f" ({span(found, is_signed=True)})"
-    return f"{signed(found.value)}{held}"
+    held = span(found, is_signed=True)
+    return signed(found.value) if held == NOTHING else f"{signed(found.value)} ({held})"
 
 
 def tally(count: int) -> str:

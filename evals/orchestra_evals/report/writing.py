@@ -10,14 +10,12 @@ from typing import TypeAlias
 
 from orchestra_agents.errors import InputError
 from orchestra_agents.models.contract import Json
-from orchestra_evals.report.blocks import Block, Heading, Picture
+from orchestra_evals.report.blocks import Block, Picture, Text
 from orchestra_evals.report.document import ComparisonDocument
 from orchestra_evals.report.drawing import require_matplotlib
 from orchestra_evals.report.figures import pictures
-from orchestra_evals.report.header import title
-from orchestra_evals.report.html import html
-from orchestra_evals.report.markdown import markdown
-from orchestra_evals.report.sections import sections
+from orchestra_evals.report.rendering import html, markdown
+from orchestra_evals.report.sections import sections, title
 
 Written: TypeAlias = Mapping[str, Json] | ComparisonDocument
 """A document, as JSON or as it was read."""
@@ -46,7 +44,7 @@ def write_report(document: Written | Sequence[Written], folder: Path) -> tuple[P
     drawn = [pictures(one, slug) for one, slug in zip(found, _slugs(found), strict=True)]
     blocks = list(_blocks(found, drawn))
     texts = {"report.md": markdown(blocks), "report.html": html(blocks, _title(found))}
-    texts |= {picture.file: picture.svg for some in drawn for picture in some.values()}
+    texts |= {picture.file: f"{picture.svg}\n" for some in drawn for picture in some.values()}
     return tuple(_written(folder, texts))
 
 
@@ -60,11 +58,11 @@ def _title(found: Sequence[ComparisonDocument]) -> str:
 
 def _blocks(found: Sequence[ComparisonDocument], drawn: Sequence[Mapping[str, Picture]]) -> Iterator[Block]:
     """Yield the report, the suites one after the other."""
-    yield Heading(_title(found), level=1)
+    yield Text(_title(found), "h1")
     for one, some in zip(found, drawn, strict=True):
         if len(found) > 1:
-            yield Heading(title(one), level=2)
-        yield from sections(one, some, level=2 if len(found) == 1 else 3)
+            yield Text(title(one), "h2")
+        yield from sections(one, some, level="h2" if len(found) == 1 else "h3")
 
 
 def _slugs(found: Sequence[ComparisonDocument]) -> list[str]:

@@ -22,6 +22,7 @@ from orchestra_evals.runner.rows import Row
 from orchestra_evals.runner.selection import Selection
 from orchestra_evals.runner.survey import Survey, survey
 from orchestra_evals.suites.suite import Suite
+from orchestra_evals.systems.own import Own
 
 Opens: TypeAlias = Callable[[Path, Budget, Cost], Session]
 """Opens the session of a cell: its journal, its caps, and what earlier attempts took of them."""
@@ -111,6 +112,8 @@ class Evaluator:
     async def run(self) -> Evaluation:
         """Ask what is not answered yet, and return what all of it comes to.
 
+        Where no sample of a system with some model was answered, that model is not asked for further systems.
+
         Raises:
             InputError, ModelUnavailable, JournalError: As `evaluate`.
         """
@@ -125,8 +128,12 @@ class Evaluator:
             file = stack.enter_context(RowFile(out))
             surveys = {cell.id: survey(cell, journal) for cell in self.cells}
             self._take_up(file, surveys)
+            lost: set[str] = set()
             for cell in self.cells:
-                await self._run_cell(cell, surveys[cell.id], file)
+                if cell.model_name not in lost:
+                    await self._run_cell(cell, surveys[cell.id], file)
+                if not isinstance(cell.system, Own) and self._is_lost(cell):
+                    lost.add(cell.model_name)
         return self.evaluation()
 
     def evaluation(self) -> Evaluation:
@@ -136,6 +143,11 @@ class Evaluator:
             journal=self.journal,
             samples_file=None if self._keeping.out is None else Path(self._keeping.out),
         )
+
+    def _is_lost(self, cell: Cell) -> bool:
+        """Return whether the infrastructure lost every sample of a cell: further ones are not sent after them."""
+        rows = self._rows[cell.id].values()
+        return bool(rows) and all(row.status == "infra_error" for row in rows)
 
     def _take_up(self, file: RowFile, surveys: Mapping[str, Survey]) -> None:
         """Take the rows that stand; those that will be made anew are cut out of the file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
@@ -79,7 +80,8 @@ def compare_all(
 
     Args:
         systems: One score a sample, by the name of the system.
-        rng: Source of the bootstraps and of the signs of permutation tests.
+        rng: Source of the bootstraps and of the signs of permutation tests, the same for each comparison: systems whose
+            scores are the same are told the same of.
         baseline: The system that every other is compared with, as the second; None compares every pair.
 
     Raises:
@@ -89,7 +91,7 @@ def compare_all(
         raise InputError("baseline", f"must be one of {', '.join(systems)}, got {baseline!r}")
     held = {name: tuple(scores) for name, scores in systems.items()}
     pairs = list(combinations(held, 2)) if baseline is None else [(name, baseline) for name in held if name != baseline]
-    found = [_compared(align([held[name] for name in names]), names, len(pairs), rng) for names in pairs]
+    found = [_compared(align([held[name] for name in names]), names, len(pairs), deepcopy(rng)) for names in pairs]
     adjusted = holm([one.p_value for one in found])
     return tuple(replace(one, adjusted_p=p_value) for one, p_value in zip(found, adjusted, strict=True))
 

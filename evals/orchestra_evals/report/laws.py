@@ -1,11 +1,43 @@
-"""What a comparison's document says of the laws of its systems: the forecast, and the survival of long chains."""
+"""What a comparison's document says beyond its rows: regret, convergence, the forecast, and the survival of chains."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from orchestra_agents.models.contract import Evidence
-from orchestra_evals.report.document_rows import Estimate, Interval
+from orchestra_evals.report.parts import Estimate, Figures, Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRegret(Estimate):
+    """What the pick lost with one model."""
+
+    model: str
+    best: str
+    alternatives: int
+    split: float | None = None
+    left_out: int = 0
+    without: tuple[str, ...] = ()
+    """Wirings of which fewer samples were measured, and that are no alternatives."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regret:
+    """What the pick lost against the best of the others."""
+
+    pick: str
+    models: tuple[ModelRegret, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convergence:
+    """How much scores vary over topologies and how much over models."""
+
+    topologies: int
+    models: int
+    over_topologies: float
+    over_models: float
+    share: Estimate | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,14 +47,6 @@ class Predicted:
     pessimistic: float
     optimistic: float
     low: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Beside:
-    """A figure as it was predicted, and as it was measured."""
-
-    predicted: float | None = None
-    measured: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +60,9 @@ class ForecastRow:
     interval: Interval | None = None
     error: float | None = None
     """Measured less the nearer end of what was predicted; 0 inside."""
-    calls: Beside = Beside()
-    tokens: Beside = Beside()
+    calls: Figures = field(default_factory=dict)
+    """As predicted, and as measured."""
+    tokens: Figures = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +73,8 @@ class ProfileUsed:
     date: str = ""
     evidence: str = ""
     assumed: tuple[str, ...] = ()
+    took: Figures | None = None
+    """Where it was measured for the comparison."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +89,12 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Survived:
+class Survived(Interval):
     """Share right of the samples with so many dependent steps."""
 
     steps: float
     n: int
     score: float
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +103,6 @@ class SurvivalCurve:
 
     system: str
     model: str
-    evidence: Evidence
     points: tuple[Survived, ...] = ()
     per_step: Estimate | None = None
 

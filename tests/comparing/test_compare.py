@@ -378,3 +378,30 @@ def test_a_system_may_be_wired_otherwise_than_by_default() -> None:
     """A wiring of one's own competes beside ours, and its name is told as it is."""
     told = document(systems=[wired("hybrid", "vote", k=2)], limit=3, **ALONE)
     assert rows(told)["hybrid x vote(k=2)"]["team"] == "vote"
+
+
+def test_a_wiring_that_the_cap_starved_is_no_alternative_of_the_pick() -> None:
+    """Regret is told on the pick's samples; wirings of which fewer were measured are named and left out."""
+    suite = "reachability:lookahead=2,branching=2,form=logic"
+    told = document(suite, topologies=["auto", "single"], teams=["centralized"], budget=Budget(tokens=6_000))
+    counts = {row["system"]: row["n"] for row in told["rows"]}
+    [found] = told["regret"]["models"]
+    starved = [system for system, count in counts.items() if count < counts["auto x auto"] and "x" in system]
+    assert starved
+    assert found["without"] == starved
+    assert found["alternatives"] == len([one for one in counts if " x " in one]) - 1 - len(starved)
+
+
+def test_graded_scores_are_foretold_by_the_share_that_is_right(tmp_path: Path) -> None:
+    """What is foretold is that all of an answer is right; the detectable difference goes by the spread of the parts."""
+    rows = [{"input": f"Review {n}", "target": ("good", "bad")[n % 2]} for n in range(60)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = document(f"file:{path},answer=good|bad,batch=3", limit=10, topologies=["parallel"], teams=["solo"])
+    lone = next(row for row in told["rows"] if row["system"] == "parallel x solo")
+    beside = next(row for row in told["forecast"]["rows"] if row["system"] == "parallel x solo")
+    assert beside["measured"] < lone["score"] < 1
+    assert told["suite"] == 'file:rows.jsonl,"answer={""choice"":[""good"",""bad""]}",batch=3'
+    effects = sorted(one["detectable"] for one in told["differences"])
+    assert told["mde"]["effect"] == effects[0]
+    assert told["survival"] is None

@@ -421,3 +421,28 @@ def test_own_samples_need_no_registry(tmp_path: Path) -> None:
     found = asyncio.run(evaluate(Doubled(), models=["simulated:p=1.0"]))
     assert (found.cells[0].mean.n, found.cells[0].mean.score, found.samples_file) == (3, 1.0, None)
     assert found.journal.exists()
+
+
+def test_a_model_that_answers_nothing_is_not_asked_for_further_systems(tmp_path: Path) -> None:
+    """Where the infrastructure lost all samples of one system, the others with that model are left for another day."""
+    asked: list[str] = []
+
+    def away(prompt: Prompt, sampling: Sampling) -> Completion:
+        asked.append(prompt.content())
+        raise ServerError("nobody is there")
+
+    systems = {"alone": wired(), "votes": wired(team="vote")}
+    models = [Scripted(away), SIMULATED]
+    found = asyncio.run(
+        evaluate("addition", systems=systems, models=models, selection=Selection(limit=3), keeping=kept(tmp_path))
+    )
+    statuses = [(cell.system, cell.cell.model_name == SIMULATED, cell.statuses) for cell in found.cells]
+    lost = {"ok": 0, "budget": 0, "infra_error": 3, "missing": 0}
+    missing, fine = {**lost, "infra_error": 0, "missing": 3}, {**lost, "infra_error": 0, "ok": 3}
+    assert statuses == [
+        ("alone", False, lost),
+        ("alone", True, fine),
+        ("votes", False, missing),
+        ("votes", True, fine),
+    ]
+    assert len(asked) == 3

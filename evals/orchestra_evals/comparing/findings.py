@@ -85,11 +85,11 @@ def regret_dict(pick: str | None, families: Sequence[Family]) -> dict[str, Json]
         return None
     models = []
     for family in families:
-        wired = [cell for cell in family.cells if isinstance(cell.cell.system, Wiring) and cell.measured]
+        wired = [cell for cell in family.cells if isinstance(cell.cell.system, Wiring)]
         counts = {cell.system: cell.mean.n for cell in wired}
         short = [system for system, count in counts.items() if count < counts.get(pick, 0)]
         systems = {cell.system: _scores(cell) for cell in wired if cell.system not in short}
-        if pick not in systems or len(systems) < 2:
+        if not counts.get(pick) or len(systems) < 2:
             continue
         found = regret_of(pick, systems, rng=_rng(family))
         if found is not None:

@@ -5,23 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from orchestra.budget.domain import UNIT, refuse_outside
 from orchestra_agents.errors import InputError
 from orchestra_evals.statistics.scores import SampleScore, align
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpendPoint:
-    """What a system scored at one spend: a budget cell, or all samples cut after so many votes."""
-
-    spend: float
-    """Mean spend on a sample, at least 0, in the unit of all points: tokens, dollars or seconds."""
-    score: float
-    """Mean score, 0 to 1."""
-
-    def __post_init__(self) -> None:
-        refuse_outside("spend", self.spend, least=0)
-        refuse_outside("score", self.score, **UNIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,20 +27,6 @@ class Bracket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MatchedScore:
-    """The score of a system at a spend."""
-
-    spend: float
-    score: float
-    is_interpolated: bool
-    """Whether the spend itself was not measured, and the score is a mix of its neighbours'."""
-    from_spend: float
-    """Nearest measured spend that is not larger."""
-    to_spend: float
-    """Nearest measured spend that is not smaller."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MatchedSamples:
     """The scores of a system's samples at a spend, ready to be compared with another system's at the same."""
 
@@ -64,14 +35,6 @@ class MatchedSamples:
     """Whether the spend itself was not measured."""
     left_out: int
     """Samples that only one of the two neighbouring cells has."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpendRange:
-    """Spends at which every system has a score."""
-
-    low: float
-    high: float
 
 
 def bracket(spends: Sequence[float], spend: float) -> Bracket | None:
@@ -96,41 +59,12 @@ def bracket(spends: Sequence[float], spend: float) -> Bracket | None:
     return Bracket(below=low, above=high, share=share)
 
 
-def score_at(points: Sequence[SpendPoint], spend: float) -> MatchedScore | None:
-    """Return the score of a system at a spend, None outside the measured range.
-
-    Between two neighbouring points it is linear in the spend. That is no assumption on the curve, which need not rise:
-    a system that gives each sample either spend by lot, so that the mean is the one asked for, has that score.
-
-    Args:
-        points: Measured, in any order, no two of one spend.
-        spend: In the unit of the points.
-
-    Raises:
-        InputError: Two points have the same spend.
-
-    >>> found = score_at([SpendPoint(spend=100, score=0.5), SpendPoint(spend=300, score=0.7)], 150)
-    >>> found.is_interpolated, round(found.score, 3)
-    (True, 0.55)
-    """
-    found = bracket([point.spend for point in points], spend)
-    if found is None:
-        return None
-    low, high = points[found.below], points[found.above]
-    return MatchedScore(
-        spend=spend,
-        score=_mixed(low.score, high.score, found.share),
-        is_interpolated=found.is_interpolated,
-        from_spend=low.spend,
-        to_spend=high.spend,
-    )
-
-
 def samples_at(cells: Sequence[tuple[float, Iterable[SampleScore]]], spend: float) -> MatchedSamples | None:
     """Return the scores of a system's samples at a spend, None outside the measured range.
 
-    Each sample's score is mixed as `score_at` mixes means, so that what is returned can be compared, with intervals
-    that take the mean spends of the cells as known.
+    Between two neighbouring cells a sample's score is linear in the spend. That is no assumption on the curve, which
+    need not rise: a system that gives each sample either spend by lot, so that the mean is the one asked for, has that
+    score. What is returned can be compared, with intervals that take the mean spends of the cells as known.
 
     Args:
         cells: Mean spend on a sample and one score a sample, of each budget, in any order.
@@ -149,19 +83,6 @@ def samples_at(cells: Sequence[tuple[float, Iterable[SampleScore]]], spend: floa
         for name, (family, _), (one, other) in zip(both.samples, both.clusters, both.scores.tolist(), strict=True)
     )
     return MatchedSamples(scores=scores, is_interpolated=found.is_interpolated, left_out=both.left_out)
-
-
-def common_range(systems: Iterable[Sequence[float]]) -> SpendRange | None:
-    """Return the spends at which every system has a score, measured or mixed; None where there is none.
-
-    Args:
-        systems: The measured spends of each.
-    """
-    held = [tuple(spends) for spends in systems]
-    if not held or not all(held):
-        return None
-    low, high = max(map(min, held)), min(map(max, held))
-    return SpendRange(low=low, high=high) if low <= high else None
 
 
 def _mixed(low: float, high: float, share: float) -> float:

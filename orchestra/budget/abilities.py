@@ -34,7 +34,9 @@ def abilities_of(profile: Profile | None) -> Measured:
         told = ("every accuracy: there is no profile of the model (orchestra calibrate makes one)",)
         nothing = Abilities(skills={}, default=ASSUMED, assumed=told)
         return Measured(nothing, nothing, is_known=False)
-    smallest = sorted(((one.kind, one.sizes[0]) for one in profile.answers), key=lambda one: one[1].items)
+    unit = min((one.sizes[0].size for one in profile.answers), default=1.0)
+    smallest = [(one.kind, one.sizes[0]) for one in profile.answers if one.sizes[0].size == unit]
+    smallest.sort(key=lambda one: one[1].items)
     known: dict[AnswerKind, SizeProfile] = {kind: size for kind, size in smallest if size.votes is not None}
     if not known:
         told = ("every accuracy: the profile was made without targets",)
@@ -86,19 +88,23 @@ def _skill(size: SizeProfile, *, is_low: bool) -> Skill:
 def _size_law(answers: Sequence[AnswerProfile], *, is_low: bool) -> SizeLaw | None:
     """Return the accuracy of one agent by the size of its task, in the smallest size of any; None from one size.
 
-    The kind of answer that was measured at two sizes first is the one that counts. A size of which no reply could be
-    used is one at which no answer is right.
+    The kind of answer that was measured at two sizes first is the one that counts; where none was, the worst at each
+    size is, whatever its kind. A size of which no reply could be used is one at which no answer is right.
     """
+    usable = [[size for size in one.sizes if size.votes is not None or size.valid.value == 0] for one in answers]
+    if (sizes := next((held for held in usable if len(held) > 1), None)) is None:
+        best_first = sorted((size for held in usable for size in held), key=_accuracy, reverse=True)
+        worst = {size.size: size for size in best_first}
+        sizes = [worst[size] for size in sorted(worst)]
+    if len(sizes) < 2:
+        return None
     unit = min(answer.sizes[0].size for answer in answers)
-    for answer in answers:
-        points = [
-            _size_point(size, unit, is_low=is_low)
-            for size in answer.sizes
-            if size.votes is not None or size.valid.value == 0
-        ]
-        if len(points) > 1:
-            return SizeLaw(small=points[0], large=points[-1], between=tuple(points[1:-1]))
-    return None
+    points = [_size_point(size, unit, is_low=is_low) for size in sizes]
+    return SizeLaw(small=points[0], large=points[-1], between=tuple(points[1:-1]))
+
+
+def _accuracy(size: SizeProfile) -> float:
+    return 0.0 if size.votes is None else size.votes.accuracy.value
 
 
 def _size_point(size: SizeProfile, unit: float, *, is_low: bool) -> SizePoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,22 @@ async def test_a_size_of_a_single_item_is_measured_as_any_other(tmp_path: Path, 
     profile = await profiled(tmp_path, "multiplication", "simulated:p=0.6", samples=samples)
     assert any(size.items == 1 for answer in profile.answers for size in answer.sizes)
     assert abilities_of(profile).is_known
+
+
+async def test_whole_questions_of_another_kind_are_measured_as_larger_tasks(tmp_path: Path) -> None:
+    """A form whose fields are numbers: what one agent makes of all of it is known, and is no skill at its parts."""
+    found = await profiled(tmp_path, "addition:digits=10")
+    [answer] = found.answers
+    small, *larger = answer.sizes
+    apart = replace(
+        found,
+        answers=(replace(answer, kind="number", sizes=(small,)), replace(answer, kind="json", sizes=tuple(larger))),
+    )
+    for able, other in zip(
+        (abilities_of(found).middle, abilities_of(found).low),
+        (abilities_of(apart).middle, abilities_of(apart).low),
+        strict=True,
+    ):
+        assert other.whole == able.whole is not None
+        assert set(other.skills) == {"number"}
+        assert other.default == able.default

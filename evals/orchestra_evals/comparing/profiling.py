@@ -32,7 +32,7 @@ from orchestra_topologies.graph import TaskGraph
 from orchestra_topologies.panel import WORKER
 from orchestra_topologies.prompts import VERSION
 
-_FORMAT = 1  # rises with any change of what is asked
+_FORMAT = 2  # rises with any change of what is asked
 _CHOICES = Choices()
 _SLUG = 30
 _MESSAGES = (32,)  # of agents that tell one another an answer and why
@@ -149,8 +149,7 @@ def suite_items(suite: Suite, *, samples: int, seed: int = 0) -> list[Item]:
 
     Of a sample that the suite makes a graph of, these are one of the subtasks that need no other one, drawn by the
     seed and asked as in a run, whose size is 1, and the whole question, whose size is the number of subtasks. Of any
-    other sample it is the question, of size 1. Whole questions are left out whose answers are of another kind than
-    those of the subtasks. What the suite's checker accepts is right.
+    other sample it is the question, of size 1. What the suite's checker accepts is right.
 
     Args:
         suite: The suite.
@@ -169,8 +168,7 @@ def suite_items(suite: Suite, *, samples: int, seed: int = 0) -> list[Item]:
         graph = suite.graph(sample)
         parts += _part(graph, f"part {place}", rng) if graph is not None else []
         wholes.append(_whole(suite, sample, f"item {place}", 1 if graph is None else len(graph)))
-    kinds = {part.answer.kind for part in parts}
-    return [*parts, *(whole for whole in wholes if whole.size == 1 or whole.answer.kind in kinds)]
+    return parts + wholes
 
 
 def _check(suite: Suite, sample: Sample) -> None:

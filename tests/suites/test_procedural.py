@@ -331,7 +331,7 @@ async def test_final_states_score_as_the_environment_scores_them(name: str) -> N
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ("chess", r"^suite: must be one of 3sat, .*, gym:NAME \(with :key=value,\.\.\.\), got 'chess'$"),
+        ("chess", r"^suite: must be one of 3sat, .*, module.path:Name \(with :key=value,\.\.\.\), got 'chess'$"),
         ("addition:size=3", "^suite: addition: 'size' is no parameter; allowed, once each: digits$"),
         ("reachability:size=3", "allowed, once each: extra, lookahead, branching, form$"),
         ("addition:digits", "^suite: addition: 'digits' must be key=value, each key once$"),

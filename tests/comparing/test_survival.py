@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra_agents.errors import InputError
-from orchestra_evals.comparing.survival import MOST_POINTS, Chain, per_step, steps_of, survival, unit_of
+from orchestra_evals.comparing.survival import MOST_POINTS, Chain, chain_unit, per_step, steps_of, survival
 from orchestra_evals.runner.evaluating import evaluate
 from orchestra_evals.runner.evaluation import CellScore
 from orchestra_evals.runner.selection import Selection
@@ -91,7 +91,7 @@ def test_what_counts_as_a_step(name: str) -> None:
     """Moves, subtasks or an axis of integers, at least one in every sample; 3sat and lookup have no chains."""
     suite = make_suite(name)
     samples = Selection(limit=12).samples(suite)
-    unit = unit_of(suite, samples)
+    unit = chain_unit(suite, samples)
     assert unit == UNITS.get(name)
     if unit is not None:
         steps = [steps_of(suite, sample, unit) for sample in samples]
@@ -112,7 +112,7 @@ def test_steps_by_hand() -> None:
 def step(suite: Suite, **difficulty: Any) -> int:
     """Steps of the first sample of a difficulty."""
     sample = suite.sample(difficulty, 0, split="test", seed=0)
-    unit = unit_of(suite, [sample])
+    unit = chain_unit(suite, [sample])
     assert unit is not None
     return steps_of(suite, sample, unit)
 

@@ -61,9 +61,10 @@ from orchestra_evals.cli.competing import (
 )
 from orchestra_evals.cli.progress import RowProgress
 from orchestra_evals.cli.views import estimate_view
-from orchestra_evals.comparing.compared import DOCUMENT, Compared
+from orchestra_evals.comparing.compared import Compared
 from orchestra_evals.comparing.contest import Contest, contest_of
 from orchestra_evals.comparing.profiling import Pilot, pilots_of
+from orchestra_evals.report.document import SCHEMA
 from orchestra_evals.report.drawing import require_matplotlib
 from orchestra_evals.report.writing import write_report
 from orchestra_evals.runner.estimates import estimate
@@ -226,7 +227,7 @@ def check_document(place: Path) -> None:
         told = json.loads(place.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         told = None
-    if not isinstance(told, dict) or told.get("document") != DOCUMENT:
+    if not isinstance(told, dict) or told.get("document") != SCHEMA:
         raise InputError("--document", f"{place} is there and no comparison; name another file")
 
 

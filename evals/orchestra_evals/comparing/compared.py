@@ -33,12 +33,9 @@ from orchestra_evals.comparing.profiling import Pilot
 from orchestra_evals.comparing.recorded import Recorded
 from orchestra_evals.comparing.survival import survival
 from orchestra_evals.comparing.telling import families_of, plain, row_dict
+from orchestra_evals.report.document import SCHEMA
 from orchestra_evals.runner.cells import caps
 from orchestra_evals.runner.evaluation import CellScore, Evaluation
-
-DOCUMENT = "orchestra.comparison/1"
-"""What a document says of its own form; a new form has a new number."""
-
 
 _FOLDERS = re.compile(r"(^|[:=,])/(?!/)(?:[^/:=,]*/)*([^/:=,]*)")
 
@@ -147,7 +144,7 @@ class Compared:
         """Return what was compared, on what and under which cap."""
         contest, first = self.contest, self.contest.cells[0]
         return {
-            "document": DOCUMENT,
+            "document": SCHEMA,
             "suite": without_folders(first.suite.name),
             "version": first.suite.about.version,
             "split": first.selection.split,

@@ -7,18 +7,11 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TypeAlias
 
-from orchestra.coordination import Coordination, coordination_of
-from orchestra_agents.journal.replay import RunState
+from orchestra.coordination import Coordination
 from orchestra_agents.models.contract import Json
-from orchestra_evals.runner.rows import Row
 
 Runs: TypeAlias = "Mapping[tuple[str, int], Coordination]"
 """The figures of the runs of one cell, by sample and repeat."""
-
-
-def run_figures(state: RunState, row: Row) -> Coordination:
-    """Return the figures of the run of a sample that was measured; its score is its success."""
-    return coordination_of(state, None, success=row.score)
 
 
 def coordination_dict(runs: Runs, single: Runs) -> dict[str, Json] | None:

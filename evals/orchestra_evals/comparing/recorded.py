@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from orchestra.coordination import coordination_of
 from orchestra_agents.journal.replay import RunState
 from orchestra_agents.journal.sqlite import Journal
-from orchestra_evals.comparing.coordinating import Runs, run_figures
+from orchestra_evals.comparing.coordinating import Runs
 from orchestra_evals.comparing.cuts import Cut, Cutting
 from orchestra_evals.comparing.lineup import RIVAL
 from orchestra_evals.isolation import IsolationFailed
@@ -54,7 +55,7 @@ def _read(cell: CellScore, journal: Journal, known: frozenset[str], cutting: Cut
         if row.run_id not in known:  # a system of a user's own class may keep no record
             continue
         state = RunState.of(journal.entries(row.run_id))
-        figures[row.sample_id, row.epoch] = run_figures(state, row)
+        figures[row.sample_id, row.epoch] = coordination_of(state, None, success=row.score)
         if cutting is not None:
             cutting.add(row, state, journal)
     return figures

@@ -39,13 +39,13 @@ def survival(cells: Sequence[CellScore]) -> dict[str, Json] | None:
     Args:
         cells: Cells of one suite. A sample is right where it has the full score; of several repeats the share counts.
     """
-    unit = unit_of(cells[0].cell.suite, cells[0].cell.samples) if cells else None
+    unit = chain_unit(cells[0].cell.suite, cells[0].cell.samples) if cells else None
     if unit is None or all(steps_of(cells[0].cell.suite, one, unit) < 2 for one in cells[0].cell.samples):
         return None
     return {"unit": unit, "curves": [_curve(cell, unit) for cell in cells]}
 
 
-def unit_of(suite: Suite, samples: Iterable[Sample]) -> str | None:
+def chain_unit(suite: Suite, samples: Iterable[Sample]) -> str | None:
     """Return what the dependent steps of a suite's samples are, None where nobody knows of any.
 
     It is what the suite says of itself, else `subtasks` where it has graphs.

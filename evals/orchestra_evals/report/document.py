@@ -22,7 +22,7 @@ from orchestra_evals.report.parts import Detectable, Difference, Graphs, Matched
 T = TypeVar("T", bound="Named")
 
 SCHEMA = "orchestra.comparison/1"
-"""What a document says of its own form."""
+"""What a document says of its own form; a new form has a new number."""
 
 
 @dataclass(frozen=True, kw_only=True)
